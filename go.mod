@@ -1,0 +1,3 @@
+module github.com/octavo-lb/octavo
+
+go 1.26
