@@ -1,0 +1,46 @@
+# Two commands are enough: `make run` and `make test`. The rest is what they are made of.
+SHELL := /bin/bash
+export GOFLAGS ?= -buildvcs=false
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+DATA_DIR ?= /var/lib/octavo
+LISTEN ?= 127.0.0.1:9876
+AREA ?= start
+
+.PHONY: run test check build bench generate deps-run deps-test test-unit test-race test-e2e
+
+# Installs what is missing, builds, and shows a load balancer that serves two members. Ctrl-C ends it and leaves nothing.
+run: deps-run build
+	bin/octavo standalone --demo --data-dir $(DATA_DIR) --listen $(LISTEN)
+
+build:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent
+
+# Everything that CI runs.
+test: deps-test check build test-unit test-e2e
+
+check:
+	packaging/check
+
+test-unit:
+	go test -timeout 15m $$(go list ./... | grep -v /test/e2e)
+
+test-race:
+	go test -race -timeout 20m ./lb/... ./api/... ./store/... ./worker/... ./health/... ./identity/...
+
+# The product as its users run it: the two binaries, real clients, real traffic. Needs root.
+test-e2e: build
+	OCTAVO_BIN=$(CURDIR)/bin go test -count=1 -timeout 15m ./test/e2e/...
+
+# make bench AREA=start|api|dataplane|health prints a table and writes bench/results/AREA.json.
+bench: deps-test build
+	OCTAVO_BIN=$(CURDIR)/bin go run ./bench -area $(AREA) -out bench/results
+
+generate:
+	go generate ./...
+
+deps-run:
+	packaging/deps run
+
+deps-test:
+	packaging/deps test
