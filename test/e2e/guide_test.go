@@ -48,12 +48,13 @@ func TestDeploymentGuideExample(t *testing.T) {
 	})
 
 	t.Run("a member that fails its check leaves the rotation and comes back", func(t *testing.T) {
-		o.failHealthcheck(t, client, url, "web1")
+		direct := "http://" + strings.TrimSpace(o.shell(t, `openstack floating ip create -f value -c floating_ip_address --port $(openstack port list --fixed-ip ip-address=192.168.21.100 -f value -c id) ext_net`))
+		post(t, client, direct+"/healthcheck?fail=1")
 		eventually(t, 60*time.Second, "only web2 answers", func() error { return served(client, url, "web2") })
 		eventually(t, 10*time.Second, "web1 is shown in ERROR", func() error {
 			return shows(o, "loadbalancer member list pool1 -f value -c address -c operating_status", "192.168.21.100 ERROR", "")
 		})
-		o.passHealthcheck(t, client, "web1")
+		post(t, client, direct+"/healthcheck?fail=0")
 		eventually(t, 60*time.Second, "web1 answers again", func() error { return served(client, url, "web1", "web2") })
 	})
 

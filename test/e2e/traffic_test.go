@@ -98,3 +98,15 @@ func get(client *http.Client, url string) (string, error) {
 	}
 	return strings.TrimSpace(string(body)), nil
 }
+
+func post(t testing.TB, client *http.Client, url string) {
+	t.Helper()
+	resp, err := client.Post(url, "text/plain", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		t.Fatalf("POST %s: %s", url, resp.Status)
+	}
+}
