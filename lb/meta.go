@@ -8,10 +8,10 @@ import "time"
 // Meta is what every resource has. Names, defaults and limits: Octavia's octavia/api/v2/types.
 type Meta struct {
 	ID                 string             `json:"id" attr:"r,kind=uuid" doc:"The ID of the resource."`
-	ProjectID          string             `json:"project_id" attr:"c,max=36" doc:"The ID of the project that owns the resource."`
+	ProjectID          string             `json:"project_id" attr:"c,root,max=36,alias=tenant_id" doc:"The ID of the project that owns the resource."`
 	ProvisioningStatus ProvisioningStatus `json:"provisioning_status" attr:"r" doc:"How far the last change is in force."`
 	OperatingStatus    OperatingStatus    `json:"operating_status" attr:"r" doc:"What was last observed in the data plane."`
-	AdminStateUp       bool               `json:"admin_state_up" attr:"rw,default=true" doc:"Whether the resource is in service."`
+	AdminStateUp       bool               `json:"admin_state_up" attr:"rw,default=true,null=false" doc:"Whether the resource is in service."`
 	Tags               []string           `json:"tags" attr:"rw,max=255,since=2.5" doc:"Strings to find the resource by."`
 	CreatedAt          time.Time          `json:"created_at" attr:"r" doc:"When the resource was created (UTC)."`
 	UpdatedAt          *time.Time         `json:"updated_at" attr:"r,null" doc:"When the resource was last changed (UTC)."`

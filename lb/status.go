@@ -24,3 +24,39 @@ const (
 	Draining  OperatingStatus = "DRAINING"
 	NoMonitor OperatingStatus = "NO_MONITOR"
 )
+
+// Provisioning tells how far the load balancer's last write is in force. It is a function of what was asked for and
+// what was observed, so nothing can be stuck in it: a write makes the generation newer, convergence closes the gap.
+// The SQL that filters by provisioning_status says the same (package store).
+func (l *LoadBalancer) Provisioning() ProvisioningStatus {
+	switch {
+	case l.Deleting && l.Failure != "":
+		return ProvError
+	case l.Deleting:
+		return PendingDelete
+	case l.ObservedGeneration >= l.Generation:
+		return Active
+	case l.Failure != "":
+		return ProvError
+	case l.ObservedGeneration == 0:
+		return PendingCreate
+	default:
+		return PendingUpdate
+	}
+}
+
+// Provisioning tells how far the last write of a listener, pool or other object of the load balancer is in force.
+func (m *Meta) Provisioning(l *LoadBalancer) ProvisioningStatus {
+	switch {
+	case !m.Deleting && m.Generation <= l.ObservedGeneration:
+		return Active
+	case l.Failure != "":
+		return ProvError
+	case m.Deleting || l.Deleting:
+		return PendingDelete
+	case m.Created > l.ObservedGeneration:
+		return PendingCreate
+	default:
+		return PendingUpdate
+	}
+}

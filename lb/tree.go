@@ -11,3 +11,47 @@ type Tree struct {
 	Policies  []L7Policy
 	Rules     []L7Rule
 }
+
+// Listener returns the listener with that id, nil if there is none or it is being deleted. So do the methods below.
+func (t *Tree) Listener(id string) *Listener {
+	return live(t.Listeners, id, func(o *Listener) *Meta { return &o.Meta })
+}
+
+func (t *Tree) Pool(id string) *Pool {
+	return live(t.Pools, id, func(o *Pool) *Meta { return &o.Meta })
+}
+
+func (t *Tree) Member(id string) *Member {
+	return live(t.Members, id, func(o *Member) *Meta { return &o.Meta })
+}
+
+func (t *Tree) Monitor(id string) *HealthMonitor {
+	return live(t.Monitors, id, func(o *HealthMonitor) *Meta { return &o.Meta })
+}
+
+func (t *Tree) Policy(id string) *L7Policy {
+	return live(t.Policies, id, func(o *L7Policy) *Meta { return &o.Meta })
+}
+
+func (t *Tree) Rule(id string) *L7Rule {
+	return live(t.Rules, id, func(o *L7Rule) *Meta { return &o.Meta })
+}
+
+// MonitorOf returns the health monitor of a pool, nil if it has none or it is being deleted.
+func (t *Tree) MonitorOf(poolID string) *HealthMonitor {
+	for i := range t.Monitors {
+		if m := &t.Monitors[i]; m.PoolID == poolID && !m.Deleting {
+			return m
+		}
+	}
+	return nil
+}
+
+func live[T any](objects []T, id string, meta func(*T) *Meta) *T {
+	for i := range objects {
+		if m := meta(&objects[i]); m.ID == id && !m.Deleting {
+			return &objects[i]
+		}
+	}
+	return nil
+}
