@@ -13,9 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,13 +26,12 @@ type authority struct {
 
 // generation is one certificate and key of an authority.
 type generation struct {
-	version     int
 	certificate *x509.Certificate
 	key         crypto.Signer
 	usedFrom    time.Time
 }
 
-// material is the stored form of a generation, before it is sealed.
+// material is the stored form of a generation; an authority is stored as a list of them, sealed.
 type material struct {
 	Certificate []byte    `json:"certificate"` // DER
 	Key         []byte    `json:"key"`         // PKCS #8 DER
@@ -52,121 +49,71 @@ func (a *authority) signer(now time.Time) generation {
 }
 
 func (a *Authorities) loadAuthority(ctx context.Context, name string) (*authority, error) {
-	generations, err := a.loadGenerations(ctx, name)
+	plain, err := a.load(ctx, name, func() ([]byte, error) { return a.grow(name, nil, a.options.Clock()) })
 	if err != nil {
 		return nil, err
 	}
-	if next, due := a.successor(generations); due {
-		if err := a.addGeneration(ctx, name, next); err != nil {
-			return nil, err
-		}
-		// Read again: another controller may have been first, and then its one counts.
-		if generations, err = a.loadGenerations(ctx, name); err != nil {
-			return nil, err
-		}
+	known, err := decodeAuthority(plain)
+	if err != nil {
+		return nil, fmt.Errorf("%s in the database is damaged: %w", name, err)
 	}
-	if len(generations) == 0 {
-		return nil, fmt.Errorf("the %s CA vanished from the database while it was made", name)
-	}
-	return bundle(generations), nil
-}
-
-// successor tells whether a generation is to be made, and from when it is used.
-func (a *Authorities) successor(generations []generation) (next generation, due bool) {
 	now := a.options.Clock()
-	if len(generations) == 0 {
-		return generation{version: 1, usedFrom: now}, true
+	newest := known.generations[len(known.generations)-1].certificate
+	if newest.NotAfter.Sub(now) > a.options.CALifetime/3 {
+		return known, nil
 	}
-	newest := generations[len(generations)-1]
-	if newest.certificate.NotAfter.Sub(now) > a.options.CALifetime/3 {
-		return generation{}, false
+	// Two controllers may make a successor at once. The last one written counts; as it is not used before every controller
+	// has read it several times, the loser signs nothing.
+	if plain, err = a.grow(name, plain, now.Add(a.options.overlap())); err != nil {
+		return nil, fmt.Errorf("cannot make the successor of %s: %w", name, err)
 	}
-	return generation{version: newest.version + 1, usedFrom: now.Add(a.options.overlap())}, true
+	if err := a.put(ctx, name, plain); err != nil {
+		return nil, err
+	}
+	a.options.Logger.Info("made the successor of a certificate authority", "name", name)
+	return decodeAuthority(plain)
 }
 
-func (a *Authorities) loadGenerations(ctx context.Context, name string) ([]generation, error) {
-	sealed, err := a.shelf.CAMaterial(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("cannot load the %s CA: %w", name, err)
-	}
-	var generations []generation
-	for _, version := range slices.Sorted(maps.Keys(sealed)) {
-		plain, err := a.open(ctx, name, version, sealed[version])
-		if err != nil {
+// grow adds a generation to an authority's stored form. Those that nobody can still have use for are dropped.
+func (a *Authorities) grow(name string, plain []byte, usedFrom time.Time) ([]byte, error) {
+	var stored []material
+	if plain != nil {
+		if err := json.Unmarshal(plain, &stored); err != nil {
 			return nil, err
 		}
-		g, err := decodeGeneration(version, plain)
-		if err != nil {
-			return nil, fmt.Errorf("version %d of the %s CA in the database is damaged: %w", version, name, err)
-		}
-		generations = append(generations, g)
 	}
-	return generations, nil
-}
-
-// open unseals material and, when the key file has a newer key since, seals it with that.
-func (a *Authorities) open(ctx context.Context, name string, version int, sealed []byte) ([]byte, error) {
-	plain, err := a.sealer.Open(sealed, purpose(name, version))
+	stored = slices.DeleteFunc(stored, func(m material) bool {
+		c, err := x509.ParseCertificate(m.Certificate)
+		return err == nil && c.NotAfter.Before(a.options.Clock())
+	})
+	next, err := a.newGeneration(name, usedFrom)
 	if err != nil {
 		return nil, err
 	}
-	if a.sealer.Stale(sealed) {
-		renewed, err := a.sealer.Seal(plain, purpose(name, version))
-		if err == nil {
-			err = a.shelf.ReplaceCAMaterial(ctx, name, version, renewed)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot seal the %s CA with the newest key: %w", name, err)
-		}
-	}
-	return plain, nil
+	return json.Marshal(append(stored, next))
 }
 
-// addGeneration makes a key and certificate and puts them on the shelf, unless another controller was first.
-func (a *Authorities) addGeneration(ctx context.Context, name string, g generation) error {
-	m, err := a.newMaterial(name, g)
-	if err != nil {
-		return fmt.Errorf("cannot make the %s CA: %w", name, err)
-	}
-	return a.add(ctx, name, g.version, m)
-}
-
-func (a *Authorities) add(ctx context.Context, name string, version int, plain []byte) error {
-	sealed, err := a.sealer.Seal(plain, purpose(name, version))
-	if err != nil {
-		return err
-	}
-	first, err := a.shelf.AddCAMaterial(ctx, name, version, sealed)
-	if err != nil {
-		return fmt.Errorf("cannot store %s: %w", purpose(name, version), err)
-	}
-	if first {
-		a.options.Logger.Info("made key material", "name", name, "version", version)
-	}
-	return nil
-}
-
-func (a *Authorities) newMaterial(name string, g generation) ([]byte, error) {
+func (a *Authorities) newGeneration(name string, usedFrom time.Time) (material, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return material{}, err
 	}
-	template, err := a.caTemplate(name, g.version, key.Public())
+	template, err := a.caTemplate(name, key.Public())
 	if err != nil {
-		return nil, err
+		return material{}, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, err
+		return material{}, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return material{}, err
 	}
-	return json.Marshal(material{Certificate: der, Key: keyDER, UsedFrom: g.usedFrom.UTC()})
+	return material{Certificate: der, Key: keyDER, UsedFrom: usedFrom.UTC()}, nil
 }
 
-func (a *Authorities) caTemplate(name string, version int, public crypto.PublicKey) (*x509.Certificate, error) {
+func (a *Authorities) caTemplate(name string, public crypto.PublicKey) (*x509.Certificate, error) {
 	id, err := keyID(public)
 	if err != nil {
 		return nil, err
@@ -174,12 +121,12 @@ func (a *Authorities) caTemplate(name string, version int, public crypto.PublicK
 	now := a.options.Clock()
 	// The usage in the CA's own certificate bounds that of all it signs, so that a mix-up of the two is caught by every
 	// verifier.
-	usage := x509.ExtKeyUsageClientAuth
+	usage, role := x509.ExtKeyUsageClientAuth, "issuing"
 	if name == controllerName {
-		usage = x509.ExtKeyUsageServerAuth
+		usage, role = x509.ExtKeyUsageServerAuth, "controller"
 	}
 	return &x509.Certificate{
-		Subject:               pkix.Name{Organization: []string{"Octavo"}, CommonName: fmt.Sprintf("Octavo %s CA %d %x", name, version, id[:4])},
+		Subject:               pkix.Name{Organization: []string{"Octavo"}, CommonName: fmt.Sprintf("Octavo %s CA %x", role, id[:4])},
 		NotBefore:             now.Add(-a.options.Skew),
 		NotAfter:              now.Add(a.options.CALifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -192,11 +139,28 @@ func (a *Authorities) caTemplate(name string, version int, public crypto.PublicK
 	}, nil
 }
 
-func decodeGeneration(version int, plain []byte) (generation, error) {
-	var m material
-	if err := json.Unmarshal(plain, &m); err != nil {
-		return generation{}, err
+func decodeAuthority(plain []byte) (*authority, error) {
+	var stored []material
+	if err := json.Unmarshal(plain, &stored); err != nil {
+		return nil, err
 	}
+	if len(stored) == 0 {
+		return nil, errors.New("it holds no certificate")
+	}
+	a := &authority{pool: x509.NewCertPool()}
+	for _, m := range stored {
+		g, err := decodeGeneration(m)
+		if err != nil {
+			return nil, err
+		}
+		a.generations = append(a.generations, g)
+		a.pool.AddCert(g.certificate)
+		a.bundle = encodeCertificate(g.certificate.Raw) + a.bundle
+	}
+	return a, nil
+}
+
+func decodeGeneration(m material) (generation, error) {
 	certificate, err := x509.ParseCertificate(m.Certificate)
 	if err != nil {
 		return generation{}, err
@@ -209,18 +173,7 @@ func decodeGeneration(version int, plain []byte) (generation, error) {
 	if !ok || !key.PublicKey.Equal(certificate.PublicKey) {
 		return generation{}, errors.New("key and certificate do not belong together")
 	}
-	return generation{version: version, certificate: certificate, key: key, usedFrom: m.UsedFrom}, nil
-}
-
-func bundle(generations []generation) *authority {
-	a := &authority{generations: generations, pool: x509.NewCertPool()}
-	var text strings.Builder
-	for _, g := range slices.Backward(generations) {
-		a.pool.AddCert(g.certificate)
-		text.WriteString(encodeCertificate(g.certificate.Raw))
-	}
-	a.bundle = text.String()
-	return a
+	return generation{certificate: certificate, key: key, usedFrom: m.UsedFrom}, nil
 }
 
 func encodeCertificate(der []byte) string {

@@ -10,22 +10,20 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// Shelf is where sealed material is kept for all controllers. A version, once there, keeps its content; only the key that
-// it is sealed with may change.
+// Shelf is where sealed material is kept for all controllers; store.Store is one.
 type Shelf interface {
-	// CAMaterial returns what is kept under name, by version; an empty map when there is nothing.
-	CAMaterial(ctx context.Context, name string) (map[int][]byte, error)
-	// AddCAMaterial keeps sealed as that version of name. It answers false and changes nothing if there is one.
-	AddCAMaterial(ctx context.Context, name string, version int, sealed []byte) (bool, error)
-	// ReplaceCAMaterial puts the same material, sealed anew, in place of that version.
-	ReplaceCAMaterial(ctx context.Context, name string, version int, sealed []byte) error
+	// Material reads what is kept under name. It fails when there is nothing.
+	Material(ctx context.Context, name string) ([]byte, error)
+	// CreateMaterial keeps data under name unless there is something, and returns what is kept then.
+	CreateMaterial(ctx context.Context, name string, data []byte) ([]byte, error)
+	// PutMaterial keeps data in place of what there is.
+	PutMaterial(ctx context.Context, name string, data []byte) error
 }
 
 // Sealer encrypts for one purpose; secrets.Keyring is one.
@@ -98,8 +96,9 @@ type Authorities struct {
 }
 
 const (
-	issuingName    = "issuing"
-	controllerName = "controller"
+	issuingName    = "ca/issuing"
+	controllerName = "ca/controller"
+	tokenKeyName   = "ca/enrolment"
 )
 
 // Open loads the authorities from the shelf and makes those that are not there yet. Controllers that start for the first
@@ -127,7 +126,7 @@ func (a *Authorities) Refresh(ctx context.Context) error {
 	if err := separate(issuing, controller); err != nil {
 		return err
 	}
-	tokenKey, err := a.loadTokenKey(ctx)
+	tokenKey, err := a.load(ctx, tokenKeyName, newTokenKey)
 	if err != nil {
 		return err
 	}
@@ -184,5 +183,3 @@ func separate(issuing, controller *authority) error {
 }
 
 var errSameCA = errors.New("the issuing CA and the controller CA are the same: an amphora could pose as the controller; use two")
-
-func purpose(name string, version int) string { return fmt.Sprintf("ca/%s/%d", name, version) }

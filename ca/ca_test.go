@@ -1,6 +1,7 @@
 package ca_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -13,7 +14,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"maps"
 	"net/netip"
 	"net/url"
 	"os"
@@ -34,38 +34,37 @@ const (
 	amphoraB = "7f3ab2c4-91c0-4d1e-8a55-0242ac120003"
 )
 
-// shelf keeps material as the database does, and notes each change.
+// shelf keeps material as the database does.
 type shelf struct {
 	mu    sync.Mutex
-	kept  map[string]map[int][]byte
+	kept  map[string][]byte
 	fails error
 }
 
-func newShelf() *shelf { return &shelf{kept: map[string]map[int][]byte{}} }
+func newShelf() *shelf { return &shelf{kept: map[string][]byte{}} }
 
-func (s *shelf) CAMaterial(_ context.Context, name string) (map[int][]byte, error) {
+func (s *shelf) Material(_ context.Context, name string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.kept[name]), s.fails
-}
-
-func (s *shelf) AddCAMaterial(_ context.Context, name string, version int, sealed []byte) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.kept[name][version] != nil || s.fails != nil {
-		return false, s.fails
-	}
 	if s.kept[name] == nil {
-		s.kept[name] = map[int][]byte{}
+		return nil, cmp.Or(s.fails, errors.New("not found"))
 	}
-	s.kept[name][version] = sealed
-	return true, nil
+	return s.kept[name], s.fails
 }
 
-func (s *shelf) ReplaceCAMaterial(_ context.Context, name string, version int, sealed []byte) error {
+func (s *shelf) CreateMaterial(_ context.Context, name string, data []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept[name][version] = sealed
+	if s.kept[name] == nil && s.fails == nil {
+		s.kept[name] = data
+	}
+	return s.kept[name], s.fails
+}
+
+func (s *shelf) PutMaterial(_ context.Context, name string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept[name] = data
 	return s.fails
 }
 
@@ -107,15 +106,15 @@ func (d *deployment) issuingCA(t *testing.T) *x509.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := keyring.Open(d.kept["issuing"][1], "ca/issuing/1")
+	plain, err := keyring.Open(d.kept["ca/issuing"], "ca/issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var stored struct{ Certificate []byte }
+	var stored []struct{ Certificate []byte }
 	if err := json.Unmarshal(plain, &stored); err != nil {
 		t.Fatal(err)
 	}
-	c, err := x509.ParseCertificate(stored.Certificate)
+	c, err := x509.ParseCertificate(stored[0].Certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,11 +302,11 @@ func TestOneCAInBothPlacesIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := keyring.Open(d.kept["issuing"][1], "ca/issuing/1")
+	plain, err := keyring.Open(d.kept["ca/issuing"], "ca/issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.kept["controller"][1], err = keyring.Seal(plain, "ca/controller/1"); err != nil {
+	if d.kept["ca/controller"], err = keyring.Seal(plain, "ca/controller"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ca.Open(t.Context(), d.shelf, keyring, ca.Options{}); err == nil || !strings.Contains(err.Error(), "are the same") {
@@ -424,7 +423,7 @@ func TestAgentOutlivesTheRotationOfBothCAs(t *testing.T) {
 func TestKeyMaterialIsSealedAnewAfterTheKeyWasRotated(t *testing.T) {
 	d := newDeployment(t)
 	before := d.controller(t)
-	old := d.kept["issuing"][1]
+	old := d.kept["ca/issuing"]
 	if err := secrets.RotateKeyFile(d.keyFile); err != nil {
 		t.Fatal(err)
 	}
@@ -436,12 +435,12 @@ func TestKeyMaterialIsSealedAnewAfterTheKeyWasRotated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, versions := range d.kept {
-		if keyring.Stale(versions[1]) {
+	for name, sealed := range d.kept {
+		if keyring.Stale(sealed) {
 			t.Errorf("%s is still sealed with the old key", name)
 		}
 	}
-	if string(old) == string(d.kept["issuing"][1]) {
+	if string(old) == string(d.kept["ca/issuing"]) {
 		t.Error("nothing was sealed anew")
 	}
 }

@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,8 +14,6 @@ import (
 
 	"github.com/octavo-lb/octavo/secrets"
 )
-
-const tokenKeyName = "enrolment"
 
 // EnrolToken is what an instance proves itself with once (agentapi.Boot.Token), and what is stored of it. It depends on
 // the amphora and the expiry alone, in seconds: a worker that is killed while it makes the server makes the same token
@@ -51,22 +48,8 @@ func TokenMatches(token, hash string) bool {
 	return hash != "" && subtle.ConstantTimeCompare([]byte(HashToken(token)), []byte(hash)) == 1
 }
 
-func (a *Authorities) loadTokenKey(ctx context.Context) ([]byte, error) {
-	const version = 1
-	sealed, err := a.shelf.CAMaterial(ctx, tokenKeyName)
-	if err != nil {
-		return nil, err
-	}
-	if sealed[version] == nil {
-		key := make([]byte, sha256.Size)
-		_, _ = rand.Read(key) // never fails
-		if err := a.add(ctx, tokenKeyName, version, key); err != nil {
-			return nil, err
-		}
-		// Read again: another controller may have been first, and then its key counts.
-		if sealed, err = a.shelf.CAMaterial(ctx, tokenKeyName); err != nil {
-			return nil, err
-		}
-	}
-	return a.open(ctx, tokenKeyName, version, sealed[version])
+func newTokenKey() ([]byte, error) {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails
+	return key, nil
 }

@@ -35,11 +35,13 @@ type Amphora struct {
 	Version           string     `json:"version"`
 	Capabilities      []string   `json:"capabilities"`
 	CertSerial        string     `json:"cert_serial"`
+	CertPrevious      string     `json:"cert_previous"` // good beside it until the newest one was used: its delivery may have failed
 	CertExpiration    *time.Time `json:"cert_expiration"`
 	CertBusy          bool       `json:"cert_busy"`
 	EnrolHash         string     `json:"enrol_hash"` // hex SHA-256 of the one-time token
 	EnrolExpiry       *time.Time `json:"enrol_expiry"`
 	EnrolUsedAt       *time.Time `json:"enrol_used_at"`
+	EnrolKey          string     `json:"enrol_key"` // of the request that the token was used for
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         *time.Time `json:"updated_at"`
 	Deleting          bool       `json:"deleting"`
@@ -84,13 +86,15 @@ func (tx *Tx) UpdateAmphora(ctx context.Context, a *Amphora) error { panic("stor
 // RemoveAmphora drops the row of an amphora whose cloud objects are gone. Its counters stay in the totals.
 func (tx *Tx) RemoveAmphora(ctx context.Context, id string) error { panic("store: not built yet") }
 
-// UseToken marks the one-time token with this hash as used and returns its amphora. ErrNotFound when it is unknown, used,
-// expired or of an amphora being deleted; two callers cannot both succeed.
-func (s *Store) UseToken(ctx context.Context, hash string) (Amphora, error) {
+// UseToken marks the one-time token with this hash as used for one key (any text that identifies it) and returns its
+// amphora. Used for the same key again it succeeds again, because the answer to the first may have been lost. ErrNotFound
+// when it is unknown, expired, used for another key, or of an amphora being deleted; two keys cannot both succeed.
+func (s *Store) UseToken(ctx context.Context, hash, key string) (Amphora, error) {
 	panic("store: not built yet")
 }
 
-// SetCertificate stores which certificate an amphora was given. ErrNotFound.
-func (s *Store) SetCertificate(ctx context.Context, amphoraID, serial string, expiration time.Time) error {
+// SetCertificate stores which certificate an amphora was given, and the serial of the one that stays good beside it (empty
+// for none). ErrNotFound.
+func (s *Store) SetCertificate(ctx context.Context, amphoraID, serial, previous string, expiration time.Time) error {
 	panic("store: not built yet")
 }

@@ -28,9 +28,16 @@ type ListenerHealth struct {
 // ErrStale tells that a report is older than one that was taken in already; nothing was written.
 var ErrStale error
 
-// Heartbeat takes in a report that says nothing new but that the agent lives: its sequence, the time and the counters.
-// ErrStale, ErrNotFound.
-func (s *Store) Heartbeat(ctx context.Context, amphoraID string, r agentapi.Report) error {
+// Beat is a report that says nothing new but that the agent lives: its sequence, the time and the counters.
+type Beat struct {
+	AmphoraID string
+	After     int64 // the sequence, in the same boot, of the report that the caller took in last
+	Report    agentapi.Report
+}
+
+// Heartbeats takes in many at once, in one transaction. Those whose row is gone, or has another boot or sequence than the
+// caller took in last (then another controller was told something else meanwhile), are named and not written.
+func (s *Store) Heartbeats(ctx context.Context, beats []Beat) (refused []string, err error) {
 	panic("store: not built yet")
 }
 
