@@ -1,0 +1,130 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/store"
+)
+
+// state answers the wanted state as soon as there is one newer than what the agent has.
+func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amphora) {
+	have, wait, err := stateQuery(r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if amphora.Deleting {
+		refuse(w, http.StatusGone, "the amphora is to be deleted")
+		return
+	}
+	// Listen first, look then: a change in between is noticed.
+	changed, stop := s.hub.listen(amphora.LoadBalancerID)
+	defer stop()
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	for {
+		state, found, err := s.newerState(r.Context(), amphora, have)
+		switch {
+		case errors.Is(err, errGone):
+			refuse(w, http.StatusGone, err.Error())
+			return
+		case err != nil:
+			s.fail(w, r, err)
+			return
+		case found:
+			s.answer(w, r, state)
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			w.WriteHeader(http.StatusNotModified)
+			return
+		case <-s.stopping:
+			w.WriteHeader(http.StatusNotModified)
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+var errGone = errors.New("the amphora is to be deleted")
+
+// newerState builds the state if the load balancer has a newer generation. That costs one statement when it has not.
+func (s *Server) newerState(ctx context.Context, amphora store.Amphora, have int64) (agentapi.State, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	progress, err := s.Store.Progress(ctx, amphora.LoadBalancerID)
+	if errors.Is(err, store.ErrNotFound) {
+		return agentapi.State{}, false, errGone
+	}
+	if err != nil || progress.Generation <= have {
+		return agentapi.State{}, false, err
+	}
+	amphorae, err := s.Store.Amphorae(ctx, amphora.LoadBalancerID)
+	if err != nil {
+		return agentapi.State{}, false, err
+	}
+	for _, a := range amphorae {
+		if a.ID == amphora.ID && !a.Deleting {
+			return s.buildState(ctx, amphorae, a, have)
+		}
+	}
+	return agentapi.State{}, false, errGone
+}
+
+func (s *Server) buildState(ctx context.Context, amphorae []store.Amphora, amphora store.Amphora, have int64) (agentapi.State, bool, error) {
+	tree, err := s.Store.Tree(ctx, amphora.LoadBalancerID)
+	if errors.Is(err, store.ErrNotFound) {
+		return agentapi.State{}, false, errGone
+	}
+	if err != nil {
+		return agentapi.State{}, false, err
+	}
+	state, ready, err := s.BuildState(tree, amphorae, amphora.ID)
+	return state, ready && state.Generation > have, err
+}
+
+// stateQuery reads which generation the agent has (none: -1, anything is newer) and how long it wants to wait.
+func stateQuery(r *http.Request) (have int64, wait time.Duration, err error) {
+	have = -1
+	query := r.URL.Query()
+	if text := query.Get("generation"); text != "" {
+		if have, err = strconv.ParseInt(text, 10, 64); err != nil || have < 0 {
+			return 0, 0, errors.New("generation is not a number")
+		}
+	}
+	if text := query.Get("wait"); text != "" {
+		seconds, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return 0, 0, errors.New("wait is not a number of seconds")
+		}
+		wait = min(time.Duration(seconds)*time.Second, maxWait)
+	}
+	return have, wait, nil
+}
+
+// secret hands out one secret that the amphora's load balancer uses.
+func (s *Server) secret(w http.ResponseWriter, r *http.Request, amphora store.Amphora) {
+	if s.Secrets == nil || amphora.Deleting {
+		refuse(w, http.StatusNotFound, ErrNoSecret.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), workTimeout)
+	defer cancel()
+	bundle, err := s.Secrets.Secret(ctx, amphora.LoadBalancerID, r.PathValue("digest"))
+	switch {
+	case errors.Is(err, ErrNoSecret):
+		refuse(w, http.StatusNotFound, err.Error())
+	case err != nil:
+		s.fail(w, r, err)
+	default:
+		s.answer(w, r, bundle)
+	}
+}
