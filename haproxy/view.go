@@ -1,0 +1,143 @@
+package haproxy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/octavo-lb/octavo/lb"
+)
+
+// view is what the template sees: every decision is taken, only writing is left.
+type view struct {
+	LB        string
+	RunDir    string
+	Digest    string
+	MaxConn   int
+	Sticky    bool // some backend keeps a table that the next process should inherit
+	Whole     bool // false while the digest is computed: what can be changed at run time is left out
+	Frontends []*frontend
+	Backends  []*backend
+}
+
+type frontend struct {
+	Name        string
+	Mode        string
+	Binds       []string
+	Limit       int // 0: none but the global one
+	Allowed     [][]string
+	ClientMS    int
+	InspectMS   int
+	Conditions  []condition
+	Actions     []action
+	DefaultPool string
+}
+
+// defaultMS are the timeouts that a listener has when it says 0, which has never meant "none" in Octavia.
+const (
+	defaultDataMS    = 50000
+	defaultConnectMS = 5000
+)
+
+func (t *tree) view(env Environment) (*view, error) {
+	v := &view{LB: t.state.LB, RunDir: env.RunDir, MaxConn: env.MaxConn}
+	limit, limited := 0, true
+	for _, l := range t.listeners {
+		f, err := t.frontend(l)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", l.ID, err)
+		}
+		v.Frontends = append(v.Frontends, f)
+		limit += f.Limit
+		limited = limited && f.Limit > 0
+		for _, id := range t.poolsOf(l) {
+			b, err := t.backend(l, t.pools[id], env)
+			if err != nil {
+				return nil, fmt.Errorf("pool %s: %w", id, err)
+			}
+			v.Backends = append(v.Backends, b)
+			v.Sticky = v.Sticky || b.Table != ""
+		}
+	}
+	if limited && limit < env.MaxConn {
+		v.MaxConn = limit
+	}
+	return v, nil
+}
+
+func (t *tree) frontend(l lb.Listener) (*frontend, error) {
+	f := &frontend{
+		Name: l.ID, Mode: listenerMode(l.Protocol), Limit: max(l.ConnectionLimit, 0),
+		ClientMS: orDefault(l.TimeoutClientData, defaultDataMS), InspectMS: l.TimeoutTCPInspect,
+	}
+	for _, a := range t.addresses() {
+		f.Binds = append(f.Binds, netip.AddrPortFrom(a, uint16(l.ProtocolPort)).String())
+	}
+	for _, c := range l.AllowedCidrs {
+		if _, err := netip.ParsePrefix(c); err != nil {
+			return nil, fmt.Errorf("allowed_cidrs: %w", err)
+		}
+	}
+	// A configuration line takes at most 64 words.
+	f.Allowed = slices.Collect(slices.Chunk(l.AllowedCidrs, 32))
+	if l.DefaultPoolID != nil {
+		if _, enabled := t.pools[*l.DefaultPoolID]; enabled {
+			f.DefaultPool = backendName(*l.DefaultPoolID, l.ID)
+		}
+	}
+	if f.Mode == "http" {
+		if err := t.addPolicies(f, l); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// poolsOf lists the enabled pools that a listener's requests can go to, each once.
+func (t *tree) poolsOf(l lb.Listener) []string {
+	var ids []string
+	add := func(id *string) {
+		if id == nil || slices.Contains(ids, *id) {
+			return
+		}
+		if _, enabled := t.pools[*id]; enabled {
+			ids = append(ids, *id)
+		}
+	}
+	add(l.DefaultPoolID)
+	if listenerMode(l.Protocol) == "http" {
+		for _, p := range t.policies[l.ID] {
+			if p.Action == "REDIRECT_TO_POOL" && len(t.rules[p.ID]) > 0 {
+				add(p.RedirectPoolID)
+			}
+		}
+	}
+	return ids
+}
+
+func listenerMode(protocol string) string {
+	switch protocol {
+	case "HTTP", "TERMINATED_HTTPS", "PROMETHEUS":
+		return "http"
+	}
+	return "tcp"
+}
+
+func backendName(pool, listener string) string { return pool + ":" + listener }
+
+func orDefault(n, otherwise int) int {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
+}
+
+func isTrue(headers map[string]string, name string) bool {
+	for k, v := range headers {
+		if strings.EqualFold(k, name) {
+			return strings.EqualFold(v, "true")
+		}
+	}
+	return false
+}
