@@ -163,7 +163,7 @@ func server(m agentapi.Member, checked bool) (Server, error) {
 		return Server{}, fmt.Errorf("address: %w", err)
 	}
 	s := Server{
-		Name: m.ID, Address: netip.AddrPortFrom(address.WithZone(""), uint16(m.ProtocolPort)), Weight: m.Weight, Backup: m.Backup,
+		Name: m.ID, Address: netip.AddrPortFrom(address.Unmap(), uint16(m.ProtocolPort)), Weight: m.Weight, Backup: m.Backup,
 		Disabled: !m.AdminStateUp,
 	}
 	if !checked {
@@ -173,7 +173,7 @@ func server(m agentapi.Member, checked bool) (Server, error) {
 		if s.CheckAddress, err = netip.ParseAddr(*m.MonitorAddress); err != nil {
 			return s, fmt.Errorf("monitor_address: %w", err)
 		}
-		s.CheckAddress = s.CheckAddress.WithZone("")
+		s.CheckAddress = s.CheckAddress.Unmap()
 	}
 	if m.MonitorPort != nil {
 		s.CheckPort = *m.MonitorPort

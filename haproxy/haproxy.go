@@ -160,12 +160,12 @@ func (s Server) Line() string {
 	return text
 }
 
+// host and endpoint write an IPv6 address in brackets: HAProxy would take its last group for a port.
 func host(a netip.Addr) string {
 	if a.Is6() {
-		return "ipv6@" + a.String()
+		return "[" + a.String() + "]"
 	}
 	return a.String()
 }
 
-// endpoint writes an IPv6 address in brackets, so that its last group cannot be taken for the port.
 func endpoint(a netip.AddrPort) string { return a.String() }

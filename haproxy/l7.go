@@ -99,6 +99,9 @@ func ruleCondition(r agentapi.Rule) (condition, error) {
 	if r.Key != nil {
 		key = *r.Key
 	}
+	if r.Value == "" {
+		return c, fmt.Errorf("value: %w", errEmpty)
+	}
 	match, err := matchFlag(r.CompareType)
 	if err != nil {
 		return c, err

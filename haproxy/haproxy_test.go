@@ -1,0 +1,198 @@
+package haproxy_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/agentapi/agentapitest"
+	"github.com/octavo-lb/octavo/haproxy"
+)
+
+var update = flag.Bool("update", false, "write the expected configurations anew")
+
+// TestGolden reads each testdata/NAME.yaml, compares with NAME.cfg what is written for it, and asks HAProxy itself.
+func TestGolden(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range cases {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, err := haproxy.Build(readState(t, file), environment())
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected := strings.TrimSuffix(file, ".yaml") + ".cfg"
+			if *update {
+				if err := os.WriteFile(expected, []byte(config.Text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(expected)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), config.Text); diff != "" {
+				t.Errorf("haproxy.cfg differs (-want +got):\n%s", diff)
+			}
+			if config.Serves() {
+				if out, err := judge(t, config.Text); err != nil {
+					t.Errorf("HAProxy refuses it: %v\n%s", err, out)
+				}
+			}
+		})
+	}
+}
+
+// TestJudgeSaysNo proves that the judge of the other tests can refuse: a regular expression that is none is accepted by
+// Build, which does not know HAProxy's engine.
+func TestJudgeSaysNo(t *testing.T) {
+	t.Parallel()
+	state := parseState(t, `
+vips: [{address: 192.0.2.10/24}]
+listeners: [{id: l1, protocol: HTTP, protocol_port: 80}]
+policies: [{id: y1, listener_id: l1, action: REJECT}]
+rules: [{id: r1, l7policy_id: y1, type: PATH, compare_type: REGEX, value: '('}]
+`)
+	config, err := haproxy.Build(state, environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := judge(t, config.Text)
+	if err == nil {
+		t.Fatal("HAProxy accepts an unbalanced parenthesis as a regular expression")
+	}
+	if !strings.Contains(out, "ACL 'r1'") {
+		t.Errorf("the refusal does not name the rule: %s", out)
+	}
+}
+
+// TestBuildRefuses holds what no configuration can express, and that the message names the object and the attribute.
+func TestBuildRefuses(t *testing.T) {
+	t.Parallel()
+	const base = `
+vips: [{address: 192.0.2.10/24}]
+listeners: [{id: l1, protocol: HTTP, protocol_port: 80, default_pool_id: p1}]
+pools: [{id: p1, protocol: HTTP, lb_algorithm: ROUND_ROBIN}]
+`
+	for name, c := range map[string]struct{ state, want string }{
+		"newline in a URL": {base + `
+policies: [{id: y1, listener_id: l1, action: REDIRECT_TO_URL, redirect_url: "http://a/\r\nSet-Cookie: x"}]
+rules: [{id: r1, l7policy_id: y1, type: PATH, compare_type: EQUAL_TO, value: /}]`,
+			"listener l1: l7policy y1: redirect_url has a control character"},
+		"newline in a host name": {base + `
+monitors: [{id: h1, pool_id: p1, type: HTTP, delay: 1, timeout: 1, max_retries: 1, http_version: 1.1, domain_name: "a\r\nX: y"}]`,
+			"pool p1: healthmonitor h1: domain_name has a control character"},
+		"codes": {base + `
+monitors: [{id: h1, pool_id: p1, type: HTTP, delay: 1, timeout: 1, max_retries: 1, expected_codes: "200 if x"}]`,
+			`pool p1: healthmonitor h1: expected_codes "200ifx" is not a list of codes`},
+		"cookie name": {strings.Replace(base, "ROUND_ROBIN}", `ROUND_ROBIN, session_persistence: {type: APP_COOKIE, cookie_name: "a b"}}`, 1),
+			`pool p1: session_persistence: cookie_name "a b" is not a cookie's name`},
+		"algorithm": {strings.Replace(base, "ROUND_ROBIN", "SOURCE_IP_PORT", 1), `pool p1: lb_algorithm "SOURCE_IP_PORT" cannot be served`},
+		"id":        {base + `members: [{id: "m1\n", pool_id: p1, address: 10.0.0.1, protocol_port: 80}]`, `the id "m1\n" cannot be a name in haproxy.cfg`},
+		"address":   {base + `members: [{id: m1, pool_id: p1, address: "10.0.0.1:80", protocol_port: 80}]`, `pool p1: member m1: address`},
+		"empty value": {base + `
+policies: [{id: y1, listener_id: l1, action: REJECT}]
+rules: [{id: r1, l7policy_id: y1, type: PATH, compare_type: STARTS_WITH, value: ""}]`,
+			"listener l1: l7rule r1: value: an empty string cannot be written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := haproxy.Build(parseState(t, c.state), environment())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %v, want one that says %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestDigestStandsForWhatNeedsAReload changes one thing at a time.
+func TestDigestStandsForWhatNeedsAReload(t *testing.T) {
+	t.Parallel()
+	const base = `
+vips: [{address: 192.0.2.10/24}]
+listeners: [{id: l1, protocol: HTTP, protocol_port: 80, default_pool_id: p1}]
+pools: [{id: p1, protocol: HTTP, lb_algorithm: ROUND_ROBIN}]
+members:
+  - {id: m1, pool_id: p1, address: 10.0.0.1, protocol_port: 80}
+`
+	before := build(t, base)
+	for name, c := range map[string]struct {
+		old, new string
+		reload   bool
+	}{
+		"weight":         {"10.0.0.1,", "10.0.0.1, weight: 7,", false},
+		"disabled":       {"10.0.0.1,", "10.0.0.1, admin_state_up: false,", false},
+		"another member": {"members:", "members:\n  - {id: m2, pool_id: p1, address: 10.0.0.2, protocol_port: 80}", false},
+		"algorithm":      {"ROUND_ROBIN", "LEAST_CONNECTIONS", true},
+		"port":           {"protocol_port: 80, default", "protocol_port: 81, default", true},
+		"timeout":        {"protocol_port: 80, default", "protocol_port: 80, timeout_client_data: 5, default", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := build(t, strings.Replace(base, c.old, c.new, 1))
+			if before.Text == after.Text {
+				t.Fatal("the change changed nothing")
+			}
+			if got := before.Digest != after.Digest; got != c.reload {
+				t.Errorf("needs a reload: %v, want %v", got, c.reload)
+			}
+		})
+	}
+}
+
+func environment() haproxy.Environment {
+	return haproxy.Environment{Version: haproxy.Version{Major: 2, Minor: 6}, RunDir: "/run/octavo/haproxy", MaxConn: 20000}
+}
+
+func build(t *testing.T, text string) *haproxy.Config {
+	t.Helper()
+	config, err := haproxy.Build(parseState(t, text), environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func readState(t *testing.T, file string) *agentapi.State {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseState(t, string(text))
+}
+
+func parseState(t *testing.T, text string) *agentapi.State {
+	t.Helper()
+	state, err := agentapitest.State(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// judge asks the real program. Warnings are refusals too: HAProxy warns of what it is going to ignore.
+func judge(t *testing.T, text string) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "haproxy.cfg")
+	for path, content := range map[string]string{
+		file:                                  strings.ReplaceAll(text, environment().RunDir, dir),
+		filepath.Join(dir, haproxy.StateFile): haproxy.NoServersState,
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "haproxy", "-c", "-dW", "-f", file)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
