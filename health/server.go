@@ -106,11 +106,21 @@ func New(o Options) *Server {
 	return s
 }
 
+// ServeHTTP lets nobody without a certificate any further than to enrolment.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	enrols := r.Method == http.MethodPost && r.URL.Path == agentapi.PathEnroll
+	if !enrols && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
+		refuse(w, http.StatusUnauthorized, "this needs a client certificate")
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
 // Serve answers agents on ln until ctx ends, then lets requests that are being answered finish. It closes ln. A server
 // serves once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
-		Handler:           s.mux,
+		Handler:           s,
 		TLSConfig:         s.tlsConfig(),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
