@@ -2,7 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/octavo-lb/octavo/agentapi"
 )
@@ -37,7 +43,6 @@ type Amphora struct {
 	CertSerial        string     `json:"cert_serial"`
 	CertPrevious      string     `json:"cert_previous"` // good beside it until the newest one was used: its delivery may have failed
 	CertExpiration    *time.Time `json:"cert_expiration"`
-	CertBusy          bool       `json:"cert_busy"`
 	EnrolHash         string     `json:"enrol_hash"` // hex SHA-256 of the one-time token
 	EnrolExpiry       *time.Time `json:"enrol_expiry"`
 	EnrolUsedAt       *time.Time `json:"enrol_used_at"`
@@ -55,46 +60,169 @@ type Interface struct {
 	SubnetID  string `json:"subnet_id"`
 }
 
+const oldestFirst = ` ORDER BY o."created_at", o."id"`
+
 // Amphorae reads a load balancer's amphorae, oldest first.
 func (s *Store) Amphorae(ctx context.Context, lbID string) ([]Amphora, error) {
-	panic("store: not built yet")
+	return selectAll[Amphora](ctx, &s.read, amphorae, ` WHERE o."loadbalancer_id" = ?`+oldestFirst, lbID)
 }
 
 // Amphorae reads the amphorae of the transaction's load balancer, oldest first.
-func (tx *Tx) Amphorae(ctx context.Context) ([]Amphora, error) { panic("store: not built yet") }
+func (tx *Tx) Amphorae(ctx context.Context) ([]Amphora, error) {
+	b, err := tx.locked()
+	if err != nil {
+		return nil, err
+	}
+	return selectAll[Amphora](ctx, &tx.r, amphorae, ` WHERE o."loadbalancer_id" = ?`+oldestFirst, b.id)
+}
 
 // Amphora reads one. ErrNotFound.
 func (s *Store) Amphora(ctx context.Context, id string) (Amphora, error) {
-	panic("store: not built yet")
+	return selectOne[Amphora](ctx, &s.read, amphorae, id)
 }
 
 // AllAmphorae reads all, oldest first.
-func (s *Store) AllAmphorae(ctx context.Context) ([]Amphora, error) { panic("store: not built yet") }
+func (s *Store) AllAmphorae(ctx context.Context) ([]Amphora, error) {
+	return selectAll[Amphora](ctx, &s.read, amphorae, oldestFirst)
+}
 
 // SilentSince lists amphorae not being deleted that have reported before but not since the time.
 func (s *Store) SilentSince(ctx context.Context, since time.Time) ([]Amphora, error) {
-	panic("store: not built yet")
+	return selectAll[Amphora](ctx, &s.read, amphorae, ` WHERE o."last_report_at" < ? AND NOT o."deleting"`+oldestFirst,
+		formatTime(since))
 }
 
-// InsertAmphora adds an amphora to the transaction's load balancer.
-func (tx *Tx) InsertAmphora(ctx context.Context, a *Amphora) error { panic("store: not built yet") }
+// InsertAmphora adds an amphora to the transaction's load balancer and sets LoadBalancerID, CreatedAt, and ID when empty.
+// ErrConflict.
+func (tx *Tx) InsertAmphora(ctx context.Context, a *Amphora) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	if a.ID == "" {
+		a.ID = uuid.NewString()
+	}
+	a.LoadBalancerID, a.CreatedAt, a.UpdatedAt = b.id, tx.now, nil
+	var names []string
+	var args []any
+	for _, c := range amphorae.columns {
+		names = append(names, quote(c.name))
+		args = append(args, c.value(reflect.ValueOf(a).Elem()))
+	}
+	_, err = tx.r.exec(ctx, `INSERT INTO "amphora" (`+strings.Join(names, ", ")+`) VALUES `+placeholders(len(args)), args...)
+	if err != nil {
+		return fmt.Errorf("cannot insert amphora %s: %w", a.ID, err)
+	}
+	b.news, b.settle = true, true
+	return nil
+}
 
-// UpdateAmphora writes what a worker decides: roles, ids, interfaces, enrolment, Deleting. What the agent reports and
-// its certificate is left alone. ErrNotFound.
-func (tx *Tx) UpdateAmphora(ctx context.Context, a *Amphora) error { panic("store: not built yet") }
+// decidedColumns are those of an amphora that a worker decides on.
+var decidedColumns = []string{"role", "compute_id", "compute_flavor", "image_id", "cached_zone", "vrrp_port_id", "vrrp_ip",
+	"vrrp_mac", "vrrp_id", "vrrp_priority", "mgmt_port_id", "lb_network_ip", "interfaces", "enrol_hash", "enrol_expiry",
+	"updated_at", "deleting"}
 
-// RemoveAmphora drops the row of an amphora whose cloud objects are gone. Its counters stay in the totals.
-func (tx *Tx) RemoveAmphora(ctx context.Context, id string) error { panic("store: not built yet") }
+// UpdateAmphora writes what a worker decides: roles, ids, interfaces, the enrolment token (a new one counts as unused),
+// Deleting. What the agent reports and its certificate is left alone. ErrNotFound.
+func (tx *Tx) UpdateAmphora(ctx context.Context, a *Amphora) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	now := tx.now
+	a.UpdatedAt = &now
+	// MySQL assigns from left to right: these come before the hash itself.
+	set := []string{`"enrol_used_at" = CASE WHEN "enrol_hash" = ? THEN "enrol_used_at" END`,
+		`"enrol_key" = CASE WHEN "enrol_hash" = ? THEN "enrol_key" ELSE '' END`}
+	args := []any{a.EnrolHash, a.EnrolHash}
+	for _, name := range decidedColumns {
+		set = append(set, quote(name)+" = ?")
+		args = append(args, amphorae.column(name).value(reflect.ValueOf(a).Elem()))
+	}
+	found, err := tx.r.exec(ctx, `UPDATE "amphora" SET `+strings.Join(set, ", ")+` WHERE "id" = ? AND "loadbalancer_id" = ?`,
+		append(args, a.ID, b.id)...)
+	if err == nil && found == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("cannot update amphora %s: %w", a.ID, err)
+	}
+	b.news, b.settle = true, true
+	return nil
+}
+
+// RemoveAmphora drops the row of an amphora whose cloud objects are gone. Its counters stay in the totals. That it is gone
+// already is no error.
+func (tx *Tx) RemoveAmphora(ctx context.Context, id string) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	// The amphora's row before its counters', in the order of those who take in reports.
+	err = tx.r.row(ctx, `SELECT "id" FROM "amphora" WHERE "id" = ? AND "loadbalancer_id" = ?`+tx.r.dialect.forUpdate,
+		[]any{id, b.id}, new(string))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lock amphora %s: %w", id, err)
+	}
+	if err := tx.keepCounters(ctx, id); err != nil {
+		return fmt.Errorf("cannot keep the counters of amphora %s: %w", id, err)
+	}
+	for _, statement := range []string{
+		`DELETE FROM "listener_statistics" WHERE "amphora_id" = ? AND "loadbalancer_id" = ?`,
+		`DELETE FROM "member_health" WHERE "amphora_id" = ? AND "loadbalancer_id" = ?`,
+		`DELETE FROM "amphora" WHERE "id" = ? AND "loadbalancer_id" = ?`,
+	} {
+		if _, err := tx.r.exec(ctx, statement, id, b.id); err != nil {
+			return fmt.Errorf("cannot remove amphora %s: %w", id, err)
+		}
+	}
+	b.news, b.settle = true, true
+	return nil
+}
 
 // UseToken marks the one-time token with this hash as used for one key (any text that identifies it) and returns its
 // amphora. Used for the same key again it succeeds again, because the answer to the first may have been lost. ErrNotFound
 // when it is unknown, expired, used for another key, or of an amphora being deleted; two keys cannot both succeed.
 func (s *Store) UseToken(ctx context.Context, hash, key string) (Amphora, error) {
-	panic("store: not built yet")
+	if hash == "" {
+		return Amphora{}, fmt.Errorf("cannot use an empty enrolment token: %w", ErrNotFound)
+	}
+	var a Amphora
+	err := s.Write(ctx, func(tx *Tx) error {
+		now := formatTime(tx.now)
+		found, err := tx.r.exec(ctx, `UPDATE "amphora" SET "enrol_used_at" = ?, "enrol_key" = ? WHERE "enrol_hash" = ?`+
+			` AND ("enrol_used_at" IS NULL OR "enrol_key" = ?) AND "enrol_expiry" > ? AND NOT "deleting"`,
+			now, key, hash, key, now)
+		if err == nil && found == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return tx.r.row(ctx, amphorae.selection+` WHERE o."enrol_hash" = ?`, []any{hash}, amphorae.destinations(&a)...)
+	})
+	if err != nil {
+		return Amphora{}, fmt.Errorf("cannot use the enrolment token: %w", err)
+	}
+	return a, nil
 }
 
 // SetCertificate stores which certificate an amphora was given, and the serial of the one that stays good beside it (empty
 // for none). ErrNotFound.
 func (s *Store) SetCertificate(ctx context.Context, amphoraID, serial, previous string, expiration time.Time) error {
-	panic("store: not built yet")
+	err := s.Write(ctx, func(tx *Tx) error {
+		found, err := tx.r.exec(ctx, `UPDATE "amphora" SET "cert_serial" = ?, "cert_previous" = ?, "cert_expiration" = ?`+
+			` WHERE "id" = ?`, serial, previous, formatTime(expiration), amphoraID)
+		if err == nil && found == 0 {
+			err = ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot store the certificate of amphora %s: %w", amphoraID, err)
+	}
+	return nil
 }

@@ -1,19 +1,51 @@
 package store
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Material reads a blob that was sealed by its owner, such as a CA's key. ErrNotFound.
 func (s *Store) Material(ctx context.Context, name string) ([]byte, error) {
-	panic("store: not built yet")
+	data, err := s.read.material(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func (r *reader) material(ctx context.Context, name string) (data []byte, err error) {
+	err = r.row(ctx, `SELECT "data" FROM "material" WHERE "name" = ?`, []any{name}, &data)
+	return data, err
 }
 
 // CreateMaterial stores a blob unless one of that name exists, and returns the one that is stored then: of several nodes
 // that start for the first time, all go on with the same.
-func (s *Store) CreateMaterial(ctx context.Context, name string, data []byte) ([]byte, error) {
-	panic("store: not built yet")
+func (s *Store) CreateMaterial(ctx context.Context, name string, data []byte) (stored []byte, err error) {
+	err = s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.r.exec(ctx, insertMaterial+tx.r.dialect.onConflict([]string{"name"}), name, data, formatTime(tx.now))
+		if err == nil {
+			stored, err = tx.r.material(ctx, name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot create %s: %w", name, err)
+	}
+	return stored, nil
 }
 
 // PutMaterial stores a blob in place of any of that name.
 func (s *Store) PutMaterial(ctx context.Context, name string, data []byte) error {
-	panic("store: not built yet")
+	err := s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.r.exec(ctx, insertMaterial+tx.r.dialect.onConflict([]string{"name"}, "data", "updated_at"),
+			name, data, formatTime(tx.now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot store %s: %w", name, err)
+	}
+	return nil
 }
+
+const insertMaterial = `INSERT INTO "material" ("name", "data", "updated_at") VALUES (?, ?, ?)`

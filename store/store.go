@@ -7,19 +7,28 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options are what a store takes from outside. The zero value works.
 type Options struct {
 	// Clock gives the time that rows are stamped and leases are judged with; time.Now when nil.
 	Clock func() time.Time
-	// Logger hears about outages and slow work; silent when nil.
+	// Rand gives a number from 0 to n-1, for back-off and for choosing among what is due; math/rand/v2 when nil.
+	Rand func(n int) int
+	// Logger hears about outages; silent when nil.
 	Logger *slog.Logger
 	// Poll is how often the change log is read for other nodes' writes while somebody is subscribed; a second when 0.
 	Poll time.Duration
-	// MaxConns bounds the connections to the database server; 20 when 0. SQLite has one for writing besides.
+	// MaxConns bounds the connections to the database server; 20 when 0. SQLite has one for writing and a few for reading.
 	MaxConns int
 	// Trace is called after every statement, for tests and profiles.
 	Trace func(ctx context.Context, statement string, took time.Duration, err error)
@@ -31,18 +40,98 @@ type Options struct {
 // itself, and callers try again later.
 type Store struct {
 	options Options
+	dialect *dialect
+	writeDB *sql.DB
+	readDB  *sql.DB
+	read    reader
+	origin  string // tells this store's change log entries from other nodes'
+	feed    *feed
 }
 
 // Open connects to the database that dsn names, brings its schema up to date and returns the store. The dsn is SQLAlchemy's
 // URL as octavia.conf has it: sqlite:FILE, mysql+pymysql://user:password@host:port/database?..., postgresql://...
 // An error says in one sentence what is wrong and names no password.
-func Open(ctx context.Context, dsn string, o Options) (*Store, error) { panic("store: not built yet") }
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	target, err := parseDSN(dsn)
+	if err != nil {
+		return nil, err
+	}
+	o.fill()
+	if target.system == "sqlite" {
+		unlock, err := lockDirectory(ctx, target.file)
+		if err != nil {
+			return nil, target.explain(err)
+		}
+		defer unlock()
+	}
+	d, write, read, err := target.connect(ctx, o.MaxConns)
+	if err != nil {
+		return nil, target.explain(err)
+	}
+	s := &Store{options: o, dialect: d, writeDB: write, readDB: read, origin: uuid.NewString()}
+	s.read = reader{dialect: d, queryer: read, trace: o.Trace}
+	s.feed = newFeed(s)
+	if err := s.prepare(ctx, target); err != nil {
+		s.Close()
+		return nil, target.explain(err)
+	}
+	return s, nil
+}
+
+func (o *Options) fill() {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.IntN
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 20
+	}
+}
+
+// checkedSize is up to which size a SQLite file is read through at start to find damage: about a second's work.
+const checkedSize = 64 << 20
+
+func (s *Store) prepare(ctx context.Context, t *target) error {
+	if err := s.writeDB.PingContext(ctx); err != nil {
+		return err
+	}
+	if t.system == "sqlite" {
+		if info, err := os.Stat(t.file); err == nil && info.Size() <= checkedSize {
+			var verdict string
+			if err := s.writeDB.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+				return err
+			}
+			if verdict != "ok" {
+				return t.damaged(errors.New(verdict))
+			}
+		}
+	}
+	return t.migrate(ctx, s.dialect, s.writeDB)
+}
 
 // Close ends subscriptions and closes the connections.
-func (s *Store) Close() error { panic("store: not built yet") }
+func (s *Store) Close() error {
+	s.feed.close()
+	return errors.Join(s.readDB.Close(), s.writeDB.Close())
+}
 
 // Ping tells whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { panic("store: not built yet") }
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.readDB.PingContext(ctx); err != nil {
+		return fmt.Errorf("the database does not answer: %w", err)
+	}
+	return nil
+}
 
-// IsTemporary tells an outage or overload of the database from every other error.
-func IsTemporary(err error) bool { panic("store: not built yet") }
+// now is the time as the databases can store it.
+func (s *Store) now() time.Time { return s.options.Clock().UTC().Truncate(time.Microsecond) }
+
+func (s *Store) reader() *reader { return &s.read }
