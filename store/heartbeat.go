@@ -93,11 +93,15 @@ func (tx *Tx) lockBeating(ctx context.Context, beats []Beat) (accepted []Beat, r
 func (tx *Tx) countBeating(ctx context.Context, beats []Beat, ids []any) error {
 	type key struct{ listener, amphora string }
 	var k key
-	var now agentapi.ListenerHealth
-	stored := map[key]agentapi.ListenerHealth{}
-	err := tx.r.each(ctx, `SELECT "listener_id", "amphora_id", "status", "active_connections", "`+strings.Join(counters, `", "`)+
-		`" FROM "listener_statistics" WHERE "amphora_id" IN `+placeholders(len(ids)), ids, func() { stored[k] = now },
-		&k.listener, &k.amphora, &now.Status, &now.ActiveConnections, &now.TotalConnections, &now.RequestErrors, &now.BytesIn, &now.BytesOut)
+	type count struct {
+		boot string
+		agentapi.ListenerHealth
+	}
+	var c count
+	stored := map[key]count{}
+	err := tx.r.each(ctx, `SELECT "listener_id", "amphora_id", "boot", "status", "active_connections", "`+strings.Join(counters, `", "`)+
+		`" FROM "listener_statistics" WHERE "amphora_id" IN `+placeholders(len(ids)), ids, func() { stored[k] = c },
+		&k.listener, &k.amphora, &c.boot, &c.Status, &c.ActiveConnections, &c.TotalConnections, &c.RequestErrors, &c.BytesIn, &c.BytesOut)
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (tx *Tx) countBeating(ctx context.Context, beats []Beat, ids []any) error {
 		for _, l := range b.Report.Listeners {
 			old, known := stored[key{l.ID, b.AmphoraID}]
 			old.ID = l.ID
-			if !known || old == l {
+			if !known || old == (count{b.Report.Boot, l}) {
 				continue
 			}
 			if _, err := tx.count(ctx, b.AmphoraID, b.Report.Boot, l); err != nil {

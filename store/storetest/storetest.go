@@ -81,4 +81,3 @@ func ID(name string) string {
 	const shape = "00000000-0000-4000-8000-000000000000"
 	return shape[:len(shape)-min(len(name), len(shape))] + name[max(0, len(name)-len(shape)):]
 }
-
