@@ -16,7 +16,7 @@ CREATE TABLE load_balancer (
   vip_subnet_id ${id},
   vip_network_id ${id},
   vip_qos_policy_id ${id},
-  vip_sg_ids ${text},
+  vip_sg_ids ${text} NOT NULL,
   vip_vnic_type ${str} NOT NULL,
   additional_vips ${text} NOT NULL,
   provider ${str} NOT NULL,
