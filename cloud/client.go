@@ -1,0 +1,204 @@
+package cloud
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
+
+	"github.com/octavo-lb/octavo/secrets"
+)
+
+// Auth is how the service account proves who it is: by password, or by an application credential. Names need their
+// domain; ids do not.
+type Auth struct {
+	URL               string // of Keystone, with or without /v3
+	UserID            string
+	UserName          string
+	UserDomainID      string
+	UserDomainName    string
+	Password          secrets.Secret
+	ProjectID         string
+	ProjectName       string
+	ProjectDomainID   string
+	ProjectDomainName string
+
+	ApplicationCredentialID     string
+	ApplicationCredentialName   string
+	ApplicationCredentialSecret secrets.Secret
+}
+
+// Options are what a client works with. Auth is needed.
+type Options struct {
+	Auth   Auth
+	Region string
+	// Interface of the catalog's endpoints: public (the default), internal or admin.
+	Interface string
+	// Endpoints take the place of the catalog's, by service type: network, compute, image.
+	Endpoints map[string]string
+	// RootCAs are trusted in place of the system's, when given.
+	RootCAs *x509.CertPool
+	// Insecure accepts any certificate.
+	Insecure bool
+	// Timeout bounds each call, retries and authentication included; 30 s.
+	Timeout time.Duration
+	// Transport is used in place of one made from RootCAs and Insecure, for tests.
+	Transport http.RoundTripper
+	Clock     func() time.Time
+}
+
+// Client speaks to one cloud as the service account. It authenticates with the first call, and again when its token has
+// run out, so it can be made while the cloud is away. Safe for concurrent use.
+type Client struct {
+	options Options
+	http    http.Client
+	subnets subnetCache
+
+	mu       sync.Mutex
+	services *services
+}
+
+type services struct {
+	provider                *gophercloud.ProviderClient
+	network, compute, image *gophercloud.ServiceClient
+}
+
+// New makes a client. It does not speak to the cloud yet.
+func New(o Options) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Interface == "" {
+		o.Interface = string(gophercloud.AvailabilityPublic)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost = 32
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, InsecureSkipVerify: o.Insecure}
+		o.Transport = t
+	}
+	return &Client{options: o, http: http.Client{Transport: o.Transport}}
+}
+
+// begin bounds a call and makes sure that there is a token.
+func (c *Client) begin(ctx context.Context) (context.Context, context.CancelFunc, *services, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.services == nil {
+		s, err := c.authenticate(ctx)
+		if err != nil {
+			cancel()
+			return nil, nil, nil, wrap(err, "authenticate at %s", c.options.Auth.URL)
+		}
+		c.services = s
+	}
+	return ctx, cancel, c.services, nil
+}
+
+func (c *Client) authenticate(ctx context.Context) (*services, error) {
+	provider, err := openstack.NewClient(identityURL(c.options.Auth.URL))
+	if err != nil {
+		return nil, err
+	}
+	provider.HTTPClient = c.http
+	provider.UserAgent.Prepend("octavo")
+	auth := c.options.Auth.options()
+	if err := openstack.AuthenticateV3(ctx, provider, &auth, gophercloud.EndpointOpts{}); err != nil {
+		return nil, err
+	}
+	result, ok := provider.GetAuthResult().(tokens.CreateResult)
+	if !ok {
+		return nil, errors.New("the answer of Keystone holds no token")
+	}
+	catalog, err := result.ExtractServiceCatalog()
+	if err != nil {
+		return nil, err
+	}
+	s := &services{provider: provider}
+	for _, service := range []struct {
+		client  **gophercloud.ServiceClient
+		kind    string
+		version string
+	}{{&s.network, "network", "v2.0/"}, {&s.compute, "compute", ""}, {&s.image, "image", "v2/"}} {
+		endpoint, err := c.endpoint(catalog, service.kind)
+		if err != nil {
+			return nil, err
+		}
+		*service.client = serviceClient(provider, service.kind, endpoint, service.version)
+	}
+	return s, nil
+}
+
+// serviceClient takes endpoints with and without their version.
+func serviceClient(provider *gophercloud.ProviderClient, kind, endpoint, version string) *gophercloud.ServiceClient {
+	base := strings.TrimSuffix(endpoint, version)
+	return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: base, ResourceBase: base + version, Type: kind}
+}
+
+func (c *Client) endpoint(catalog *tokens.ServiceCatalog, kind string) (string, error) {
+	if url := c.options.Endpoints[kind]; url != "" {
+		return gophercloud.NormalizeURL(url), nil
+	}
+	eo := gophercloud.EndpointOpts{Region: c.options.Region, Availability: gophercloud.Availability(c.options.Interface)}
+	eo.ApplyDefaults(kind)
+	for _, service := range catalog.Entries {
+		if service.Type != kind {
+			continue
+		}
+		for _, e := range service.Endpoints {
+			if e.Interface == string(eo.Availability) && (eo.Region == "" || e.Region == eo.Region || e.RegionID == eo.Region) {
+				return gophercloud.NormalizeURL(e.URL), nil
+			}
+		}
+	}
+	return "", &Error{Kind: Denied, Doing: "find the " + kind + " service",
+		Message: "Keystone's catalog has no " + c.options.Interface + " endpoint for it" + inRegion(c.options.Region)}
+}
+
+func inRegion(region string) string {
+	if region == "" {
+		return ""
+	}
+	return " in region " + region
+}
+
+func identityURL(url string) string {
+	url = strings.TrimSuffix(url, "/")
+	if !strings.HasSuffix(url, "/v3") {
+		url += "/v3"
+	}
+	return url + "/"
+}
+
+func (a Auth) options() gophercloud.AuthOptions {
+	o := gophercloud.AuthOptions{IdentityEndpoint: identityURL(a.URL), AllowReauth: true}
+	if a.ApplicationCredentialID != "" || a.ApplicationCredentialName != "" {
+		o.ApplicationCredentialID, o.ApplicationCredentialName = a.ApplicationCredentialID, a.ApplicationCredentialName
+		o.ApplicationCredentialSecret = a.ApplicationCredentialSecret.Reveal()
+		if a.ApplicationCredentialID == "" {
+			o.UserID, o.Username, o.DomainID, o.DomainName = a.UserID, a.UserName, a.UserDomainID, a.UserDomainName
+		}
+		return o
+	}
+	o.UserID, o.Username, o.Password = a.UserID, a.UserName, a.Password.Reveal()
+	if a.UserID == "" {
+		o.DomainID, o.DomainName = a.UserDomainID, a.UserDomainName
+	}
+	o.Scope = &gophercloud.AuthScope{ProjectID: a.ProjectID}
+	if a.ProjectID == "" {
+		o.Scope = &gophercloud.AuthScope{ProjectName: a.ProjectName, DomainID: a.ProjectDomainID, DomainName: a.ProjectDomainName}
+	}
+	return o
+}

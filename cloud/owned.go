@@ -1,0 +1,59 @@
+package cloud
+
+import (
+	"context"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/security/groups"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
+
+	"github.com/octavo-lb/octavo/plan"
+)
+
+// Object is something in the cloud that has a name of this service's.
+type Object struct {
+	Kind      plan.Kind
+	ID        string
+	Name      string
+	LB        string // the load balancer that it belongs to by its name, or else
+	AmphoraID string // the amphora
+}
+
+// Owned lists the objects whose names this service gives: those that no load balancer has are orphans.
+func (c *Client) Owned(ctx context.Context, kind plan.Kind) ([]Object, error) {
+	ctx, cancel, s, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	var owned []Object
+	add := func(id, name string) {
+		if lbID, amphoraID := plan.Belongs(kind, name); lbID != "" || amphoraID != "" {
+			owned = append(owned, Object{kind, id, name, lbID, amphoraID})
+		}
+	}
+	switch kind {
+	case plan.PortKind:
+		list, err := listPorts(ctx, s.network, ports.ListOpts{}, "")
+		for _, p := range list {
+			add(p.ID, p.Name)
+		}
+		return owned, err
+	case plan.SecurityGroupKind:
+		pages, err := groups.List(s.network, groups.ListOpts{}).AllPages(ctx)
+		if err != nil {
+			return nil, wrap(err, "list security groups")
+		}
+		list, err := groups.ExtractGroups(pages)
+		for _, g := range list {
+			add(g.ID, g.Name)
+		}
+		return owned, wrap(err, "list security groups")
+	default:
+		list, err := listServers(ctx, s.compute, servers.ListOpts{})
+		for _, server := range list {
+			add(server.ID, server.Name)
+		}
+		return owned, err
+	}
+}
