@@ -146,3 +146,22 @@ func (n *tenant) allActive(ids []string) error {
 	}
 	return nil
 }
+
+// TestKeepLeavesTrafficRunning ends the service with --keep and finds everything as it was at the next start.
+func TestKeepLeavesTrafficRunning(t *testing.T) {
+	o := start(t, "--keep")
+	n := o.tenant(t)
+	n.server("web1", "192.168.21.100")
+	lb := n.full("kept", "192.168.21.100")
+	url := n.floatingIP(lb.VipPortID)
+	n.active(lb.ID)
+	client := &http.Client{Timeout: 5 * time.Second}
+	eventually(t, 20*time.Second, "web1 answers", func() error { return served(client, url, "web1") })
+	tr := send(t, url, 2)
+	o.stop(t, syscall.SIGTERM)
+	o.run(t)
+	n = o.tenant(t)
+	n.active(lb.ID)
+	tr.mustNotHaveFailed(t, 500)
+	o.shell(t, "openstack server list -f value -c Name -c Status | grep 'web1 ACTIVE'")
+}
