@@ -209,7 +209,8 @@ func TestDumpReadsBackAsTheSameAndHidesSecrets(t *testing.T) {
 	if !strings.Contains(dump.String(), "0.conf:15\nhost = a$$b\n") {
 		t.Errorf("the dump does not say where the host is from: %s", &dump)
 	}
-	again, err := Load(Sources{Files: write(t, dump.String())})
+	usable := strings.Replace(dump.String(), "\nconnection = ***", "\nconnection = sqlite://", 1)
+	again, err := Load(Sources{Files: write(t, usable)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package httpx
 import (
 	"cmp"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,7 +20,7 @@ const (
 	Lenient Strictness = false
 )
 
-// MaxPage is the number of objects that one list answers at most.
+// MaxPage is the number of objects that a page has at most. A list that nobody asked to cut into pages is answered whole.
 const MaxPage = 1000
 
 // Query is a request's query of which some parameters were taken out.
@@ -39,6 +40,9 @@ func TakeQuery(r *http.Request, names ...string) (q Query, taken url.Values) {
 	}
 	return q, taken
 }
+
+// Set makes the query have these values for a parameter, as when the client had sent them.
+func (q Query) Set(name string, values ...string) { q.values[name] = values }
 
 // Select is TakeQuery without names and then Query.Select.
 func Select[T any](r *http.Request, all []T, strict Strictness) (Page[T], error) {
@@ -122,12 +126,12 @@ func cut[T any](s shape, q Query, list []T) (Page[T], error) {
 		}
 	}
 	if reverse {
-		from = max(from, to-limit)
+		from = to - min(limit, to-from)
 	} else {
-		to = min(to, from+limit)
+		to = from + min(limit, to-from)
 	}
 	page.Items = list[from:to]
-	if len(page.Items) > 0 && q.values.Has("limit") {
+	if len(page.Items) > 0 {
 		if to < len(list) {
 			page.next = s.first(list[to-1], "id")
 		}
@@ -140,7 +144,7 @@ func cut[T any](s shape, q Query, list []T) (Page[T], error) {
 
 func limitOf(value string) (int, error) {
 	if value == "" {
-		return MaxPage, nil
+		return math.MaxInt, nil
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 0 {
