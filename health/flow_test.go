@@ -11,7 +11,9 @@ import (
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/health"
 	"github.com/octavo-lb/octavo/health/agenttest"
+	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/store"
+	"github.com/octavo-lb/octavo/test/dbtest"
 )
 
 func TestTokenEnrolsOneKeyOnce(t *testing.T) {
@@ -92,7 +94,7 @@ func TestStateIsAnsweredTheMomentThereIsANewerOne(t *testing.T) {
 		s, found, err := a.Poll(t.Context(), first.Generation, time.Minute)
 		answered <- answer{s, found, err, time.Now()}
 	}()
-	time.Sleep(100 * time.Millisecond) // so that it waits; if it does not yet, the test holds all the same
+	w.waitFor(1)
 	unrelated.touch()
 	select {
 	case got := <-answered:
@@ -119,21 +121,21 @@ func TestStateOfAmphoraToBeDeletedIsGone(t *testing.T) {
 		_, _, err := a.Poll(t.Context(), 1<<40, time.Minute)
 		waiting <- err
 	}()
-	time.Sleep(50 * time.Millisecond)
+	w.waitFor(1)
 	b.write(func(ctx context.Context, tx *store.Tx) error {
 		row := w.amphora(b.amphorae[0])
 		row.Deleting = true
 		return tx.UpdateAmphora(ctx, &row)
 	})
-	b.touch()
-	_, _, err := a.Poll(t.Context(), 0, 0)
-	if agenttest.Code(err) != http.StatusGone {
+	if _, _, err := a.Poll(t.Context(), 0, 0); agenttest.Code(err) != http.StatusGone {
 		t.Errorf("state: %v", err)
+	}
+	if err := <-waiting; agenttest.Code(err) != http.StatusGone {
+		t.Errorf("who waited: %v", err)
 	}
 	if _, err := a.Report(t.Context(), agentapi.Report{}); agenttest.Code(err) != http.StatusGone {
 		t.Errorf("report: %v", err)
 	}
-	a.CloseIdle()
 }
 
 func TestBadQuestionsAreRefused(t *testing.T) {
@@ -222,20 +224,47 @@ func TestSecretIsGivenToTheLoadBalancerThatUsesIt(t *testing.T) {
 }
 
 func TestAgentLivesThroughAnOutageOfTheDatabase(t *testing.T) {
-	w := newWorld(t)
+	server, err := dbtest.StartMariaDB()
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Close()) })
+	dsn, err := server.NewDatabase("outage")
+	must(t, err)
+	w := newWorldOn(t, dsn)
 	b := w.newBalancer(1)
 	a := w.enrolled(b.amphorae[0])
-	if _, err := a.Report(t.Context(), agentapi.Report{Applied: 1}); err != nil {
-		t.Fatal(err)
-	}
-	must(t, w.store.Close())
-	_, err := a.Report(t.Context(), agentapi.Report{Applied: 1})
+	generation := b.tree().LB.Generation
+	send(t, a, b.good(generation))
+	waiting := make(chan error, 1)
+	go func() {
+		_, _, err := a.Poll(t.Context(), generation, time.Minute)
+		waiting <- err
+	}()
+	w.waitFor(1)
+	must(t, server.Stop())
+	_, err = a.Report(t.Context(), b.good(generation))
 	var status *agenttest.StatusError
 	if !errors.As(err, &status) || status.Code != http.StatusServiceUnavailable || status.RetryAfter < 2*time.Second || status.RetryAfter > 10*time.Second {
 		t.Errorf("report: %v", err)
 	}
-	if _, _, err := a.Poll(t.Context(), 0, time.Minute); agenttest.Code(err) != http.StatusServiceUnavailable {
+	if _, _, err := a.Poll(t.Context(), 0, 0); agenttest.Code(err) != http.StatusServiceUnavailable {
 		t.Errorf("state: %v", err)
+	}
+	if err := a.Enrol(t.Context()); agenttest.Code(err) != http.StatusServiceUnavailable {
+		t.Errorf("enrolment: %v", err)
+	}
+	must(t, server.Start())
+	eventually(t, "reports are taken in again", func() bool {
+		_, err := a.Report(t.Context(), b.good(generation))
+		return err == nil
+	})
+	b.touch()
+	if err := <-waiting; err != nil {
+		t.Errorf("who waited through the outage: %v", err)
+	}
+	b.inCloud()
+	send(t, a, b.good(generation+1))
+	if tree := b.tree(); tree.LB.Provisioning() != lb.Active {
+		t.Errorf("afterwards: %s", tree.LB.Provisioning())
 	}
 }
 

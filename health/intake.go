@@ -16,11 +16,11 @@ type intake struct {
 	Options
 	writers chan struct{} // bounds transactions at once
 
-	mu       sync.Mutex
-	agents   map[string]*lastReport // by amphora id
-	observed map[string]int64       // by load balancer id: the observed generation at the last roll-up
-	moved    map[string]struct{}    // load balancers of which something changed since settle looked
-	wake     chan struct{}
+	mu      sync.Mutex
+	agents  map[string]*lastReport // by amphora id
+	derived map[string]derived     // by load balancer id
+	moved   map[string]struct{}    // load balancers of which something changed since settle looked
+	wake    chan struct{}
 }
 
 // lastReport is what is known of one agent.
@@ -46,7 +46,7 @@ const (
 
 func newIntake(o Options) *intake {
 	return &intake{Options: o, writers: make(chan struct{}, writersAtOnce), agents: map[string]*lastReport{},
-		observed: map[string]int64{}, moved: map[string]struct{}{}, wake: make(chan struct{}, 1)}
+		derived: map[string]derived{}, moved: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 }
 
 // begin admits one report of an amphora; the caller unlocks taking when it is done with it. It answers false while another

@@ -136,7 +136,8 @@ func TestOtherControllersReportsAreNotOverwrittenByOlderOnes(t *testing.T) {
 	a := w.enrolled(b.amphorae[0])
 	b.inCloud()
 	generation := b.tree().LB.Generation
-	first, second := w.url, w.serve()
+	first := w.url
+	_, second := w.serve()
 	through := func(url string, r agentapi.Report) error {
 		a.Boot.Controllers = []string{url}
 		_, err := a.Report(t.Context(), r)

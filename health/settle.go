@@ -1,9 +1,12 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/store"
@@ -14,7 +17,7 @@ import (
 func (in *intake) changed(lbID string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if _, ours := in.observed[lbID]; !ours {
+	if _, ours := in.derived[lbID]; !ours {
 		return
 	}
 	in.moved[lbID] = struct{}{}
@@ -41,45 +44,97 @@ func (in *intake) settle(ctx context.Context, lbID string) error {
 	if errors.Is(err, store.ErrNotFound) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		delete(in.observed, lbID)
+		delete(in.derived, lbID)
 		return nil
 	}
-	if err != nil || in.isRolledUp(lbID, progress.ObservedGeneration) {
+	if err != nil || in.isDerived(lbID, progress) {
 		return err
 	}
-	var observed int64
-	err = in.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		observed, err = rollUp(ctx, tx, lbID)
+	var now derived
+	err = in.Store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := tx.Lock(ctx, lbID); err != nil {
+			return err
+		}
+		now, err = in.derive(ctx, tx, lbID, "")
 		return err
 	})
 	if err == nil {
-		in.rolledUp(lbID, observed)
+		in.remember(lbID, now)
 	}
 	return err
 }
 
-func (in *intake) isRolledUp(lbID string, observed int64) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.observed[lbID] == observed
+// derived is what was last derived for a load balancer from its tree and its amphorae's reports.
+type derived struct {
+	generation, observed int64
+	failure              string // of an agent to apply the generation
 }
 
-func (in *intake) rolledUp(lbID string, observed int64) {
+// isDerived tells whether deriving again would change nothing, as far as can be told from outside.
+func (in *intake) isDerived(lbID string, p store.Progress) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.observed[lbID] = observed
+	last := in.derived[lbID]
+	lost := last.failure != "" && last.generation == p.Generation && p.Failure == ""
+	return last.observed == p.ObservedGeneration && !lost
 }
 
-// rollUp recomputes all operating statuses of a load balancer, stores those that changed, and returns the observed
-// generation that they hold for.
-func rollUp(ctx context.Context, tx *store.Tx, lbID string) (observed int64, err error) {
+func (in *intake) remember(lbID string, d derived) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.derived[lbID] = d
+}
+
+// derive recomputes what follows from the tree and the reports: operating statuses, and whether the load balancer is in
+// ERROR because an agent cannot apply what is wanted. was is the agent's failure that this transaction found.
+func (in *intake) derive(ctx context.Context, tx *store.Tx, lbID, was string) (derived, error) {
 	tree, err := tx.LockTree(ctx, lbID)
 	if err != nil {
-		return 0, err
+		return derived{}, err
 	}
-	seen, err := whatIsSeen(ctx, tx)
+	amphorae, err := tx.Amphorae(ctx)
 	if err != nil {
-		return 0, err
+		return derived{}, err
+	}
+	is := ""
+	for _, a := range amphorae {
+		is = cmp.Or(is, agentFailure(a, tree.LB.Generation))
+	}
+	if err := in.explain(ctx, tx, &tree.LB, was, is); err != nil {
+		return derived{}, err
+	}
+	if err := rollUp(ctx, tx, tree, amphorae); err != nil {
+		return derived{}, err
+	}
+	return derived{tree.LB.Generation, tree.LB.ObservedGeneration, is}, nil
+}
+
+// explain makes an agent's failure the load balancer's, unless the worker has a reason of its own, and takes it back when
+// it is over.
+func (in *intake) explain(ctx context.Context, tx *store.Tx, balancer *lb.LoadBalancer, was, is string) error {
+	switch {
+	case is != "" && is != balancer.Failure && (balancer.Failure == "" || balancer.Failure == was):
+		in.Logger.Warn("an agent cannot apply what is wanted", "lb", balancer.ID, "generation", balancer.Generation, "err", is)
+		return tx.SetFailure(ctx, is, in.Clock().Add(time.Minute))
+	case is == "" && was != "" && balancer.Failure == was:
+		return tx.ClearFailure(ctx)
+	}
+	return nil
+}
+
+// agentFailure is why an amphora's agent cannot apply the newest generation; empty when it can, or has not tried yet.
+func agentFailure(a store.Amphora, generation int64) string {
+	if a.Deleting || a.Failure == "" || a.FailedGeneration < generation || a.FailedGeneration <= a.AppliedGeneration {
+		return ""
+	}
+	return fmt.Sprintf("amphora %s cannot apply generation %d: %s", a.ID, a.FailedGeneration, a.Failure)
+}
+
+// rollUp recomputes all operating statuses of a load balancer and stores those that changed.
+func rollUp(ctx context.Context, tx *store.Tx, tree *lb.Tree, amphorae []store.Amphora) error {
+	seen, err := whatIsSeen(ctx, tx, amphorae)
+	if err != nil {
+		return err
 	}
 	statuses := lb.RollUp(tree, seen)
 	for kind, known := range operatingStatuses(tree) {
@@ -93,10 +148,10 @@ func rollUp(ctx context.Context, tx *store.Tx, lbID string) (observed int64, err
 			continue
 		}
 		if err := tx.SetOperatingStatus(ctx, kind, changed); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return tree.LB.ObservedGeneration, nil
+	return nil
 }
 
 // operatingStatuses are those that are stored, by id.
@@ -123,11 +178,7 @@ func statusesOf[T any](objects []T, meta func(*T) *lb.Meta) map[string]lb.Operat
 
 // whatIsSeen merges what the amphorae of a load balancer said. Where two disagree, the one that carries the traffic is
 // right; of several that say they do, the one heard of last.
-func whatIsSeen(ctx context.Context, tx *store.Tx) (lb.Seen, error) {
-	amphorae, err := tx.Amphorae(ctx)
-	if err != nil {
-		return lb.Seen{}, err
-	}
+func whatIsSeen(ctx context.Context, tx *store.Tx, amphorae []store.Amphora) (lb.Seen, error) {
 	members, listeners, err := tx.Health(ctx)
 	if err != nil {
 		return lb.Seen{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,10 +17,6 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 	have, wait, err := stateQuery(r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	if amphora.Deleting {
-		refuse(w, http.StatusGone, "the amphora is to be deleted")
 		return
 	}
 	// Listen first, look then: a change in between is noticed.
@@ -56,39 +53,35 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 
 var errGone = errors.New("the amphora is to be deleted")
 
-// newerState builds the state if the load balancer has a newer generation. That costs one statement when it has not.
+// newerState builds the state if the load balancer has a newer generation. That costs two statements when it has not.
 func (s *Server) newerState(ctx context.Context, amphora store.Amphora, have int64) (agentapi.State, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
-	progress, err := s.Store.Progress(ctx, amphora.LoadBalancerID)
-	if errors.Is(err, store.ErrNotFound) {
-		return agentapi.State{}, false, errGone
-	}
-	if err != nil || progress.Generation <= have {
-		return agentapi.State{}, false, err
-	}
 	amphorae, err := s.Store.Amphorae(ctx, amphora.LoadBalancerID)
 	if err != nil {
 		return agentapi.State{}, false, err
 	}
-	for _, a := range amphorae {
-		if a.ID == amphora.ID && !a.Deleting {
-			return s.buildState(ctx, amphorae, a, have)
-		}
-	}
-	return agentapi.State{}, false, errGone
-}
-
-func (s *Server) buildState(ctx context.Context, amphorae []store.Amphora, amphora store.Amphora, have int64) (agentapi.State, bool, error) {
-	tree, err := s.Store.Tree(ctx, amphora.LoadBalancerID)
-	if errors.Is(err, store.ErrNotFound) {
+	if !slices.ContainsFunc(amphorae, func(a store.Amphora) bool { return a.ID == amphora.ID && !a.Deleting }) {
 		return agentapi.State{}, false, errGone
 	}
+	progress, err := s.Store.Progress(ctx, amphora.LoadBalancerID)
+	if err != nil || progress.Generation <= have {
+		return agentapi.State{}, false, gone(err)
+	}
+	tree, err := s.Store.Tree(ctx, amphora.LoadBalancerID)
 	if err != nil {
-		return agentapi.State{}, false, err
+		return agentapi.State{}, false, gone(err)
 	}
 	state, ready, err := s.BuildState(tree, amphorae, amphora.ID)
 	return state, ready && state.Generation > have, err
+}
+
+// gone takes a load balancer that is not there any more for what it means to its amphora.
+func gone(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errGone
+	}
+	return err
 }
 
 // stateQuery reads which generation the agent has (none: -1, anything is newer) and how long it wants to wait.

@@ -184,7 +184,7 @@ func TestStrangerIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, call := range everyCall {
 				codes, err := request(t, w.url, clientConfig(w, c.certificate), call.method, call.path)
-				if strings.HasPrefix(call.path, "//") && len(codes) == 1 && codes[0] == http.StatusMovedPermanently {
+				if strings.HasPrefix(call.path, "//") && len(codes) == 1 && codes[0] == http.StatusTemporaryRedirect {
 					continue // the path is tidied up before anybody looks at who asks
 				}
 				if err != nil || len(codes) != 1 || codes[0] != c.code {
@@ -213,7 +213,9 @@ func TestAmphoraIsTheOneInTheCertificateWhateverTheRequestSays(t *testing.T) {
 func (w *world) lookalike(a authority) authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(w.t, err)
-	der, err := x509.CreateCertificate(rand.Reader, a.certificate, a.certificate, key.Public(), key)
+	template := *a.certificate
+	template.PublicKey = nil
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
 	must(w.t, err)
 	c, err := x509.ParseCertificate(der)
 	must(w.t, err)

@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/secrets"
 	"github.com/octavo-lb/octavo/store"
+	"github.com/octavo-lb/octavo/test/dbtest"
 )
 
 // clock starts at the real time, so that certificates are good for peers without it, and runs by itself plus what a test
@@ -46,28 +48,39 @@ type world struct {
 	store   *store.Store
 	keyring *secrets.Keyring
 	ca      *ca.Authorities
+	server  *health.Server
 	url     string
+}
+
+// waitFor returns once n requests wait for a change.
+func (w *world) waitFor(n int) {
+	w.t.Helper()
+	eventually(w.t, fmt.Sprintf("%d requests wait", n), func() bool { return w.server.Waiting() == n })
 }
 
 // newWorld starts one; change may alter the options before.
 func newWorld(t testing.TB, change ...func(*health.Options)) *world {
 	t.Helper()
-	dir := t.TempDir()
+	return newWorldOn(t, dbtest.DSN(t, "sqlite"), change...)
+}
+
+func newWorldOn(t testing.TB, dsn string, change ...func(*health.Options)) *world {
+	t.Helper()
 	w := &world{t: t, clock: &clock{}}
 	var err error
-	w.store, err = store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "db"), store.Options{Clock: w.clock.Now})
+	w.store, err = store.Open(t.Context(), dsn, store.Options{Clock: w.clock.Now})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.store.Close()) })
-	w.keyring, err = secrets.OpenKeyring(filepath.Join(dir, "key"))
+	w.keyring, err = secrets.OpenKeyring(filepath.Join(t.TempDir(), "key"))
 	must(t, err)
 	w.ca, err = ca.Open(t.Context(), w.store, w.keyring, ca.Options{Clock: w.clock.Now})
 	must(t, err)
-	w.url = w.serve(change...)
+	w.server, w.url = w.serve(change...)
 	return w
 }
 
-// serve starts a controller on the world's database until the test ends, and returns its address.
-func (w *world) serve(change ...func(*health.Options)) string {
+// serve starts a controller on the world's database until the test ends.
+func (w *world) serve(change ...func(*health.Options)) (server *health.Server, url string) {
 	w.t.Helper()
 	options := health.Options{Store: w.store, CA: w.ca, BuildState: buildState, Clock: w.clock.Now, FlushInterval: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil))}
@@ -78,12 +91,13 @@ func (w *world) serve(change ...func(*health.Options)) string {
 	must(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- health.New(options).Serve(ctx, ln) }()
+	server = health.New(options)
+	go func() { served <- server.Serve(ctx, ln) }()
 	w.t.Cleanup(func() {
 		cancel()
 		must(w.t, <-served)
 	})
-	return "https://" + ln.Addr().String()
+	return server, "https://" + ln.Addr().String()
 }
 
 // buildState is the wanted state as far as these tests look at it.

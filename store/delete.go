@@ -87,6 +87,20 @@ func (tx *Tx) Remove(ctx context.Context) error {
 	return nil
 }
 
+// Settle brings the observed generation up to date now, for what the transaction still wants to derive from it. The commit
+// does so anyway.
+func (tx *Tx) Settle(ctx context.Context) error {
+	b, err := tx.locked()
+	if err != nil || b.gone || !b.settle {
+		return err
+	}
+	b.settle = false
+	if err := tx.settle(ctx, b); err != nil {
+		return fmt.Errorf("cannot settle load balancer %s: %w", b.id, err)
+	}
+	return nil
+}
+
 // settle computes the observed generation from the cloud's and the amphorae's, and drops what was to be deleted up to it.
 // The observed generation never goes back: an amphora that is new gets the newest state anyway.
 func (tx *Tx) settle(ctx context.Context, b *balancer) error {

@@ -74,6 +74,20 @@ func (tx *Tx) SetFailure(ctx context.Context, reason string, nextTry time.Time) 
 	return nil
 }
 
+// ClearFailure takes back what SetFailure stored, when the cause is gone.
+func (tx *Tx) ClearFailure(ctx context.Context) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "failure" = '', "failures" = 0, "failure_at" = NULL,`+
+		` "next_try_at" = NULL WHERE "id" = ?`, b.id); err != nil {
+		return fmt.Errorf("cannot clear the failure of load balancer %s: %w", b.id, err)
+	}
+	b.news = true
+	return nil
+}
+
 // LoadBalancerIDs lists the ids of all load balancers of a provider, all providers when empty.
 func (s *Store) LoadBalancerIDs(ctx context.Context, provider string) ([]string, error) {
 	statement, args := `SELECT "id" FROM "load_balancer"`, []any(nil)

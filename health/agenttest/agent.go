@@ -83,7 +83,8 @@ func (a *Agent) Renew(ctx context.Context) error {
 func (a *Agent) Use(c *tls.Certificate) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.certificate, a.client = c, nil
+	a.certificate = c
+	a.dropClient()
 }
 
 // Certificate is the one that the agent shows.
@@ -165,8 +166,16 @@ func (a *Agent) certify(ctx context.Context, path, token string) error {
 	}
 	a.certificate = &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: a.key, Leaf: leaf}
 	a.Boot.ServerCA, a.renewAfter = answer.ServerCA, answer.RenewAfter
-	a.client = nil
+	a.dropClient()
 	return nil
+}
+
+// dropClient makes the next call use a new connection.
+func (a *Agent) dropClient() {
+	if a.client != nil {
+		a.client.CloseIdleConnections()
+	}
+	a.client = nil
 }
 
 // CSR is the request for the agent's key, which is made when there is none.
