@@ -69,13 +69,13 @@ func (tx *Tx) keepCounters(ctx context.Context, amphoraID string) error {
 	var bases, sums, set []string
 	for _, c := range counters {
 		bases = append(bases, quote("base_"+c))
-		sums = append(sums, `"base_`+c+`" + "`+c+`"`)
+		sums = append(sums, `was."base_`+c+`" + was."`+c+`"`)
 		set = append(set, `"base_`+c+`" = "listener_statistics"."base_`+c+`" + `+tx.r.dialect.excluded("base_"+c))
 	}
 	_, err := tx.r.exec(ctx, `INSERT INTO "listener_statistics" ("listener_id", "amphora_id", "loadbalancer_id", "status", "at",`+
 		` "boot", "active_connections", "`+strings.Join(counters, `", "`)+`", `+strings.Join(bases, ", ")+`)`+
-		` SELECT "listener_id", '', "loadbalancer_id", "status", "at", '', 0, 0, 0, 0, 0, `+strings.Join(sums, ", ")+
-		` FROM "listener_statistics" WHERE "amphora_id" = ?`+
+		` SELECT was."listener_id", '', was."loadbalancer_id", was."status", was."at", '', 0, 0, 0, 0, 0, `+
+		strings.Join(sums, ", ")+` FROM "listener_statistics" was WHERE was."amphora_id" = ?`+
 		tx.r.dialect.orElse([]string{"listener_id", "amphora_id"})+strings.Join(set, ", "), amphoraID)
 	return err
 }
