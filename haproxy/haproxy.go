@@ -22,11 +22,13 @@ type Environment struct {
 	MaxConn int     // connections that the machine's memory and descriptors allow
 }
 
-// The files that a configuration refers to, in Environment.RunDir.
+// The files that a configuration refers to, in Environment.RunDir. HAProxy makes the sockets; their directory is the only
+// place where it needs to write.
 const (
-	StatsSocket  = "stats.sock"
-	EventsSocket = "events.sock" // HAProxy sends a line whenever a server changes state
-	PeersSocket  = "peers.sock"  // sticky entries go to the next process over it
+	SocketDir    = "haproxy"
+	StatsSocket  = SocketDir + "/stats.sock"
+	PeersSocket  = SocketDir + "/peers.sock" // sticky entries go to the next process over it
+	EventsSocket = "events.sock"             // HAProxy sends a line whenever a server changes state
 	StateFile    = "servers"
 )
 

@@ -149,7 +149,7 @@ members:
 }
 
 func environment() haproxy.Environment {
-	return haproxy.Environment{Version: haproxy.Version{Major: 2, Minor: 6}, RunDir: "/run/octavo/haproxy", MaxConn: 20000}
+	return haproxy.Environment{Version: haproxy.Version{Major: 2, Minor: 6}, RunDir: "/run/octavo", MaxConn: 100000}
 }
 
 func build(t *testing.T, text string) *haproxy.Config {

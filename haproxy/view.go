@@ -34,23 +34,23 @@ type frontend struct {
 	DefaultPool string
 }
 
-// defaultMS are the timeouts that a listener has when it says 0, which has never meant "none" in Octavia.
+// What a listener has when it says 0, which has never meant "none" in Octavia.
 const (
 	defaultDataMS    = 50000
 	defaultConnectMS = 5000
 )
 
+// unlimited is how many connections there is room for when a listener has no limit of its own.
+const unlimited = 50000
+
 func (t *tree) view(env Environment) (*view, error) {
-	v := &view{LB: t.state.LB, RunDir: env.RunDir, MaxConn: env.MaxConn}
-	limit, limited := 0, true
+	v := &view{LB: t.state.LB, RunDir: env.RunDir}
 	for _, l := range t.listeners {
 		f, err := t.frontend(l)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.ID, err)
 		}
 		v.Frontends = append(v.Frontends, f)
-		limit += f.Limit
-		limited = limited && f.Limit > 0
 		for _, id := range t.poolsOf(l) {
 			b, err := t.backend(l, t.pools[id], env)
 			if err != nil {
@@ -60,10 +60,19 @@ func (t *tree) view(env Environment) (*view, error) {
 			v.Sticky = v.Sticky || b.Table != ""
 		}
 	}
-	if limited && limit < env.MaxConn {
-		v.MaxConn = limit
-	}
+	v.MaxConn = min(maxConn(v.Frontends), env.MaxConn)
 	return v, nil
+}
+
+func maxConn(frontends []*frontend) int {
+	sum, floor := 0, 0
+	for _, f := range frontends {
+		sum += f.Limit
+		if f.Limit == 0 {
+			floor = unlimited
+		}
+	}
+	return max(sum, floor)
 }
 
 func (t *tree) frontend(l lb.Listener) (*frontend, error) {

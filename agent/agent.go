@@ -1,0 +1,124 @@
+// Package agent is the program inside an amphora. It asks its controllers for the wanted state, brings the instance's network
+// and HAProxy there, and reports what is in force and how the members are. Traffic depends on none of this going on: HAProxy
+// serves while the agent is away, and the agent serves its last good state while every controller is.
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/octavo-lb/octavo/agent/controller"
+	"github.com/octavo-lb/octavo/agent/network"
+	"github.com/octavo-lb/octavo/agent/proxy"
+	"github.com/octavo-lb/octavo/haproxy"
+)
+
+// Config says where things are in the instance.
+type Config struct {
+	ConfigDrive string // where the config drive is, or is to be mounted
+	StateDir    string // survives a reboot: the amphora's identity, the last good state
+	RunDir      string // in memory
+	Namespace   string // of the load balancer's network
+	HAProxy     string // the program
+	User        string // that HAProxy runs as
+	Version     string // of the agent
+	Clock       func() time.Time
+	Logger      *slog.Logger
+}
+
+// Agent is one process of the agent.
+type Agent struct {
+	config     Config
+	controller *controller.Client
+	network    *network.Network
+	proxy      *proxy.Proxy
+	events     *net.UnixConn
+	board      *board
+	ledger     *ledger
+	boot       string // of this process
+}
+
+// Run is the agent's life, until the context ends. It fails only when it cannot begin; HAProxy serves on in any case.
+func Run(ctx context.Context, config Config) error {
+	a, err := prepare(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer a.events.Close()
+	defer a.network.Namespace.Close()
+	a.restore(ctx)
+	var wg sync.WaitGroup
+	for _, task := range []func(context.Context){a.proxy.Run, a.apply, a.listen, a.watch} {
+		wg.Go(func() { task(ctx) })
+	}
+	wg.Wait()
+	return a.ledger.save()
+}
+
+func prepare(ctx context.Context, config Config) (*Agent, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("octavo-agent sets up the instance's network and has to be started as root")
+	}
+	boot, err := readBoot(config.ConfigDrive)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{config: config, board: newBoard(), boot: rand.Text()}
+	a.ledger = loadLedger(filepath.Join(config.StateDir, "counters.json"))
+	a.controller, err = controller.New(boot, controller.Options{
+		Dir: filepath.Join(config.StateDir, "identity"), Clock: config.Clock, Logger: config.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := network.Open(config.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	a.network = &network.Network{Namespace: namespace, Wait: interfaceWait}
+	uid, gid, err := lookUp(config.User)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := connections()
+	if err != nil {
+		return nil, err
+	}
+	a.proxy, err = proxy.New(ctx, proxy.Options{
+		Binary: config.HAProxy, RunDir: config.RunDir, UID: uid, GID: gid, MaxConn: limit, Namespace: namespace, Logger: config.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.events, err = openEvents(filepath.Join(config.RunDir, haproxy.EventsSocket))
+	return a, err
+}
+
+// lookUp finds HAProxy's user; a system that has none gets the one that owns nothing.
+func lookUp(name string) (uid, gid int, err error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		u, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("there is neither a user %s nor nobody to run HAProxy as: %w", name, err)
+	}
+	uid, err = strconv.Atoi(u.Uid)
+	if err == nil {
+		gid, err = strconv.Atoi(u.Gid)
+	}
+	if err != nil || uid == 0 {
+		return 0, 0, fmt.Errorf("HAProxy cannot run as user %s (%s)", u.Username, u.Uid)
+	}
+	return uid, gid, nil
+}

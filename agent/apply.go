@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/octavo-lb/octavo/agentapi"
+)
+
+const (
+	// interfaceWait is how long the compute service may take to plug an interface that a state names already.
+	interfaceWait = 10 * time.Second
+	stateFile     = "state.json"
+	// stateVersion is the newest format of the wanted state that this agent understands.
+	stateVersion = 1
+)
+
+// apply puts the newest wanted state into force, and tries again what failed until it works or something newer comes.
+func (a *Agent) apply(ctx context.Context) {
+	retry := time.NewTimer(time.Hour)
+	retry.Stop()
+	pause := time.Duration(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.board.arrived:
+			pause = 0
+		case <-retry.C:
+		}
+		state := a.board.newest()
+		start := time.Now()
+		if err := a.put(ctx, state); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			a.config.Logger.Error("cannot put the wanted state into force, the former one stays", "lb", state.LB, "generation", state.Generation, "err", err)
+			a.board.fail(state, err)
+			pause = min(max(2*pause, time.Second), 30*time.Second)
+			retry.Reset(pause)
+			continue
+		}
+		a.config.Logger.Info("in force", "lb", state.LB, "generation", state.Generation, "took", time.Since(start).Round(time.Millisecond))
+		a.board.inForce(state)
+		a.remember(state)
+	}
+}
+
+// put makes one attempt. HAProxy judges the configuration before anything is touched.
+func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
+	if state.Version > stateVersion {
+		return fmt.Errorf("this agent understands states up to version %d, this one is version %d", stateVersion, state.Version)
+	}
+	config, err := a.proxy.Prepare(ctx, state)
+	if err != nil {
+		return err
+	}
+	if err := a.network.Apply(ctx, state); err != nil {
+		return fmt.Errorf("setting up the network: %w", err)
+	}
+	return a.proxy.Apply(ctx, config)
+}
+
+// remember stores the state that is in force, for a start at which no controller answers. There are no keys in it.
+func (a *Agent) remember(state *agentapi.State) {
+	text, err := json.Marshal(state)
+	if err == nil {
+		err = replaceFile(filepath.Join(a.config.StateDir, stateFile), text)
+	}
+	if err != nil {
+		a.config.Logger.Error("cannot store the state that is in force", "lb", state.LB, "generation", state.Generation, "err", err)
+	}
+}
+
+// restore puts the last good state into force, before anybody is asked: after a crash of the agent it finds everything in
+// place, after a reboot nothing.
+func (a *Agent) restore(ctx context.Context) {
+	text, err := os.ReadFile(filepath.Join(a.config.StateDir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	state := new(agentapi.State)
+	if err == nil {
+		err = json.Unmarshal(text, state)
+	}
+	if err == nil {
+		err = a.put(ctx, state)
+	}
+	if err != nil {
+		a.config.Logger.Error("cannot put the last good state into force", "err", err)
+		return
+	}
+	a.config.Logger.Info("in force again", "lb", state.LB, "generation", state.Generation)
+	a.board.restored(state)
+}
+
+func replaceFile(path string, content []byte) error {
+	next := path + ".new"
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}

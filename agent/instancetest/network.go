@@ -1,0 +1,198 @@
+package instancetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// Network is a namespace with a bridge: where the instance is plugged, and clients and members are.
+type Network struct {
+	ns     netns.NsHandle
+	handle *netlink.Handle
+	bridge netlink.Link
+	plugs  int
+}
+
+// NewNetwork makes one in which the given addresses (CIDR) are local.
+func NewNetwork(t testing.TB, addresses ...string) *Network {
+	t.Helper()
+	n := &Network{}
+	err := onThread(func() (err error) {
+		n.ns, err = netns.New()
+		return err
+	})
+	if err != nil {
+		t.Fatalf("making a network namespace (this needs root): %v", err)
+	}
+	t.Cleanup(func() { n.ns.Close() })
+	if n.handle, err = netlink.NewHandleAt(n.ns); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.handle.Close)
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	for _, err := range []error{n.up("lo"), n.handle.LinkAdd(bridge), n.up("br0")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.bridge = bridge
+	for _, a := range addresses {
+		n.AddAddress(t, a)
+	}
+	return n
+}
+
+// AddAddress makes an address (CIDR) local to the network's clients and members.
+func (n *Network) AddAddress(t testing.TB, cidr string) {
+	t.Helper()
+	a, err := netlink.ParseAddr(cidr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.IP.To4() == nil {
+		a.Flags = 0x02 // IFA_F_NODAD
+	}
+	if err := n.handle.AddrAdd(n.bridge, a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *Network) up(name string) error {
+	l, err := n.handle.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return n.handle.LinkSetUp(l)
+}
+
+func (n *Network) plug(t testing.TB, instance netns.NsHandle, mac net.HardwareAddr) {
+	t.Helper()
+	n.plugs++
+	outer, inner := fmt.Sprintf("port%d", n.plugs), fmt.Sprintf("ens%d", n.plugs)
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: outer}, PeerName: inner, PeerHardwareAddr: mac}
+	if err := n.handle.LinkAdd(veth); err != nil {
+		t.Fatal(err)
+	}
+	o, err1 := n.handle.LinkByName(outer)
+	in, err2 := n.handle.LinkByName(inner)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	for _, err := range []error{n.handle.LinkSetMaster(o, n.bridge), n.handle.LinkSetUp(o), n.handle.LinkSetNsFd(in, int(instance))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Plug connects the instance once more, by an interface of that MAC.
+func (n *Network) Plug(t testing.TB, i *Instance, mac string) {
+	t.Helper()
+	instance, err := netns.GetFromPid(i.holder.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer instance.Close()
+	hardware, err := net.ParseMAC(mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.plug(t, instance, hardware)
+}
+
+func (n *Network) do(f func() error) error {
+	return onThread(func() error {
+		if err := netns.Set(n.ns); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// Listen opens a listening socket in the network.
+func (n *Network) Listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	var l net.Listener
+	err := n.do(func() (err error) {
+		l, err = net.Listen("tcp", address)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// Dial connects from the network.
+func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var c net.Conn
+	err := n.do(func() (err error) {
+		var d net.Dialer
+		c, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return c, err
+}
+
+// HTTPClient makes requests from the network.
+func (n *Network) HTTPClient(keepAlive bool) *http.Client {
+	return &http.Client{
+		Timeout:       10 * time.Second,
+		Transport:     &http.Transport{DialContext: n.Dial, DisableKeepAlives: !keepAlive, MaxIdleConnsPerHost: 64},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Web is a member that answers its name, and 200 on /healthcheck as long as it is well.
+type Web struct {
+	Name     string
+	Served   atomic.Int64
+	Checked  atomic.Int64
+	Ill      atomic.Bool
+	Requests func(*http.Request) // called for each request that is no check, if set
+	listener net.Listener
+}
+
+// StartWeb starts a member.
+func (n *Network) StartWeb(t testing.TB, name, address string) *Web {
+	t.Helper()
+	w := &Web{Name: name, listener: n.Listen(t, address)}
+	server := &http.Server{Handler: w}
+	go server.Serve(w.listener) //nolint:errcheck // it always ends with the test
+	t.Cleanup(func() { server.Close() })
+	return w
+}
+
+func (w *Web) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthcheck" {
+		w.Checked.Add(1)
+		if w.Ill.Load() {
+			out.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return
+	}
+	w.Served.Add(1)
+	if w.Requests != nil {
+		w.Requests(r)
+	}
+	fmt.Fprintf(out, "%s\n", w.Name)
+}
+
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends
+		done <- f()
+	}()
+	return <-done
+}

@@ -1,0 +1,162 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/octavo-lb/octavo/agentapi"
+)
+
+// ErrMissing is that an interface of the wanted state is not plugged (yet).
+var ErrMissing = errors.New("no interface has the address")
+
+// Network brings a namespace to the wanted state.
+type Network struct {
+	Namespace *Namespace
+	// Wait is how long an interface may take to be plugged.
+	Wait time.Duration
+
+	announced map[netip.Addr]bool
+}
+
+// Apply makes the namespace what the state says, whatever it was before: it may be called any number of times, also after
+// a crash in the middle. It waits for interfaces that are still to be plugged.
+func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
+	if err := n.Namespace.Do(setSysctls); err != nil {
+		return err
+	}
+	inside, err := n.Namespace.netlink()
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	if err := up(inside, "lo"); err != nil {
+		return err
+	}
+	var mine []int
+	multi := len(state.Interfaces) > 1
+	for _, wanted := range state.Interfaces {
+		link, err := n.plugged(ctx, inside, wanted.MAC)
+		if err != nil {
+			return err
+		}
+		c := interfaceConfig{handle: inside, link: link, wanted: wanted, multi: multi}
+		if wanted.VIP && state.VRRP == nil {
+			c.vips = state.VIPs
+		}
+		if wanted.VIP {
+			c.sources = state.VIPs
+		}
+		if err := c.apply(); err != nil {
+			return fmt.Errorf("interface %s: %w", wanted.MAC, err)
+		}
+		mine = append(mine, link.Attrs().Index)
+		if c.vips != nil {
+			n.announce(link, c.vips)
+		}
+	}
+	return retire(inside, mine)
+}
+
+// plugged finds the interface by its MAC in the namespace, or moves it there.
+func (n *Network) plugged(ctx context.Context, inside *netlink.Handle, mac string) (netlink.Link, error) {
+	deadline := time.Now().Add(n.Wait)
+	for {
+		link, err := find(inside, mac)
+		if err != nil || link != nil {
+			return link, err
+		}
+		if err := n.moveIn(mac); err == nil {
+			continue
+		} else if !errors.Is(err, ErrMissing) {
+			return nil, err
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%w %s", ErrMissing, mac)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// moveIn takes an interface from the process's own namespace into the load balancer's. It gets a name made from its MAC
+// there, because the kernel gives the name that becomes free to the next interface that is plugged.
+func (n *Network) moveIn(mac string) error {
+	outside, err := netlink.NewHandle()
+	if err != nil {
+		return fmt.Errorf("opening netlink: %w", err)
+	}
+	defer outside.Close()
+	link, err := find(outside, mac)
+	if err != nil {
+		return err
+	}
+	if link == nil {
+		return ErrMissing
+	}
+	if err := outside.LinkSetDown(link); err != nil {
+		return fmt.Errorf("moving %s: %w", link.Attrs().Name, err)
+	}
+	if err := outside.LinkSetName(link, "lb"+strings.ReplaceAll(strings.ToLower(mac), ":", "")); err != nil {
+		return fmt.Errorf("renaming %s: %w", link.Attrs().Name, err)
+	}
+	if err := outside.LinkSetNsFd(link, int(n.Namespace.file.Fd())); err != nil {
+		return fmt.Errorf("moving %s into %s: %w", link.Attrs().Name, n.Namespace.Name, err)
+	}
+	return nil
+}
+
+func find(h *netlink.Handle, mac string) (netlink.Link, error) {
+	want, err := net.ParseMAC(mac)
+	if err != nil {
+		return nil, fmt.Errorf("finding an interface: %w", err)
+	}
+	links, err := h.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("listing interfaces: %w", err)
+	}
+	i := slices.IndexFunc(links, func(l netlink.Link) bool { return slices.Equal(l.Attrs().HardwareAddr, want) })
+	if i < 0 {
+		return nil, nil
+	}
+	return links[i], nil
+}
+
+func up(h *netlink.Handle, name string) error {
+	link, err := h.LinkByName(name)
+	if err == nil {
+		err = h.LinkSetUp(link)
+	}
+	if err != nil {
+		return fmt.Errorf("bringing up %s: %w", name, err)
+	}
+	return nil
+}
+
+// retire takes down what the state no longer has; the network service unplugs it in its own time.
+func retire(h *netlink.Handle, keep []int) error {
+	links, err := h.LinkList()
+	if err != nil {
+		return fmt.Errorf("listing interfaces: %w", err)
+	}
+	for _, l := range links {
+		if l.Attrs().Flags&net.FlagLoopback != 0 || slices.Contains(keep, l.Attrs().Index) || l.Attrs().HardwareAddr == nil {
+			continue
+		}
+		if err := h.LinkSetDown(l); err != nil {
+			return fmt.Errorf("taking down %s: %w", l.Attrs().Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what a command may print: `show stat` takes about 500 bytes per server.
+const maxAnswer = 64 << 20
+
+// command gives one command to one of HAProxy's sockets and returns what it printed.
+func command(ctx context.Context, socket, line string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if _, err := io.WriteString(conn, line+"\n"); err != nil {
+		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
+	}
+	answer, err := io.ReadAll(io.LimitReader(conn, maxAnswer))
+	if err != nil {
+		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
+	}
+	return string(answer), nil
+}
+
+// order gives a command whose success HAProxy tells by printing nothing, or a short confirmation.
+func order(ctx context.Context, socket, line string) error {
+	answer, err := command(ctx, socket, line)
+	if err != nil {
+		return err
+	}
+	switch answer = strings.TrimSpace(answer); answer {
+	case "", "New server registered.", "Server deleted.", "No such server.":
+		return nil
+	}
+	return fmt.Errorf("HAProxy refuses to %q: %s", line, answer)
+}
