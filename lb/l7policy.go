@@ -12,7 +12,7 @@ import (
 func (r *Rules) ValidatePolicy(t *Tree, p *L7Policy, given attr.Given) error {
 	l := t.Listener(p.ListenerID)
 	if l == nil {
-		return Missing("Listener", p.ListenerID)
+		return gone(t.Listeners, "Listener", p.ListenerID)
 	}
 	switch l.Protocol {
 	case "HTTP", "TERMINATED_HTTPS":
@@ -30,7 +30,7 @@ func (r *Rules) ValidatePolicy(t *Tree, p *L7Policy, given attr.Given) error {
 	}
 	pool := t.Pool(*p.RedirectPoolID)
 	if pool == nil {
-		return Missing("Pool", *p.RedirectPoolID)
+		return gone(t.Pools, "Pool", *p.RedirectPoolID)
 	}
 	return l.leadsTo(pool)
 }

@@ -21,6 +21,9 @@ var (
 
 // ValidateRule checks an L7 rule. See Rules.
 func (r *Rules) ValidateRule(t *Tree, u, was *L7Rule) error {
+	if t.Policy(u.L7PolicyID) == nil {
+		return gone(t.Policies, "L7 Policy", u.L7PolicyID)
+	}
 	if was == nil {
 		n := 0
 		for i := range t.Rules {

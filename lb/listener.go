@@ -173,7 +173,7 @@ func (l *Listener) checkDefaultPool(t *Tree) error {
 		return noChildren(l.Protocol)
 	}
 	if p == nil {
-		return Missing("Pool", *l.DefaultPoolID)
+		return gone(t.Pools, "Pool", *l.DefaultPoolID)
 	}
 	return l.leadsTo(p)
 }

@@ -9,7 +9,7 @@ import (
 func (r *Rules) ValidateMember(t *Tree, m, was *Member) error {
 	p := t.Pool(m.PoolID)
 	if p == nil {
-		return Missing("Pool", m.PoolID)
+		return gone(t.Pools, "Pool", m.PoolID)
 	}
 	if was == nil {
 		if err := r.memberAddress(t, m.Address, "member address"); err != nil {

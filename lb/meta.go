@@ -24,3 +24,5 @@ type Meta struct {
 	// Deleting marks an object that was deleted by its user and is still to be removed from the data plane.
 	Deleting bool `json:"-"`
 }
+
+func (m Meta) meta() Meta { return m }

@@ -4,7 +4,7 @@ package lb
 func (r *Rules) ValidateMonitor(t *Tree, can Capabilities, m, was *HealthMonitor) error {
 	p := t.Pool(m.PoolID)
 	if p == nil {
-		return Missing("Pool", m.PoolID)
+		return gone(t.Pools, "Pool", m.PoolID)
 	}
 	if was == nil {
 		if err := r.newMonitor(t, can, m, p); err != nil {

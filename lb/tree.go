@@ -55,3 +55,43 @@ func live[T any](objects []T, id string, meta func(*T) *Meta) *T {
 	}
 	return nil
 }
+
+// gone tells why an object cannot be referred to: it is being deleted, or there is none.
+func gone[T interface{ meta() Meta }](objects []T, resource, id string) error {
+	for _, o := range objects {
+		if o.meta().ID == id {
+			return BeingDeleted(resource, id)
+		}
+	}
+	return Missing(resource, id)
+}
+
+// Uses tells whether a listener leads to a pool: by default, or through an enabled policy that has rules.
+func (t *Tree) Uses(l *Listener, poolID string) bool {
+	if l.DefaultPoolID != nil && *l.DefaultPoolID == poolID {
+		return true
+	}
+	for i := range t.Policies {
+		p := &t.Policies[i]
+		if p.ListenerID == l.ID && p.AdminStateUp && !p.Deleting && p.RedirectPoolID != nil &&
+			*p.RedirectPoolID == poolID && t.hasEnabledRule(p.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// PoolsOf are the ids of the pools that a listener leads to, its default pool first.
+func (t *Tree) PoolsOf(l *Listener) []string {
+	var ids []string
+	for i := range t.Pools {
+		if p := &t.Pools[i]; t.Uses(l, p.ID) {
+			if l.DefaultPoolID != nil && *l.DefaultPoolID == p.ID {
+				ids = append([]string{p.ID}, ids...)
+			} else {
+				ids = append(ids, p.ID)
+			}
+		}
+	}
+	return ids
+}

@@ -110,3 +110,25 @@ func (b *LoadBalancer) CheckSubnets(subnets map[string]Subnet) error {
 	}
 	return nil
 }
+
+// ValidateLoadBalancer checks a load balancer that shall be changed against what is on it.
+func (t *Tree) ValidateLoadBalancer(b *LoadBalancer) error {
+	if len(b.VipSgIDs) == 0 {
+		return nil
+	}
+	if b.VipVnicType == "direct" {
+		return invalid("vip_sg_ids cannot be used with a VIP port of VNIC type direct")
+	}
+	for i := range t.Listeners {
+		if l := &t.Listeners[i]; len(l.AllowedCidrs) > 0 && !l.Deleting {
+			return invalid("vip_sg_ids cannot be used while the listener %s has allowed_cidrs", l.ID)
+		}
+	}
+	return nil
+}
+
+// HasChildren tells whether anything is on the load balancer that is not being deleted.
+func (t *Tree) HasChildren() bool {
+	return slices.ContainsFunc(t.Listeners, func(l Listener) bool { return !l.Deleting }) ||
+		slices.ContainsFunc(t.Pools, func(p Pool) bool { return !p.Deleting })
+}

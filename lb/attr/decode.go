@@ -47,6 +47,14 @@ func (o Body) Take(name string) (raw json.RawMessage, ok bool) {
 	return raw, ok
 }
 
+// Empty returns an error that names what is left in the object, nil for nothing.
+func (o Body) Empty(path string) error {
+	if len(o) == 0 {
+		return nil
+	}
+	return unknown(path, slices.Sorted(maps.Keys(o)))
+}
+
 // Given is the names of the attributes that a request gave, null or not.
 type Given map[string]bool
 

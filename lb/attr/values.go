@@ -37,6 +37,12 @@ func (a *Attr) str(raw json.RawMessage) (string, error) {
 	return s, nil
 }
 
+// ID reads an id that is no attribute of an object.
+func ID(name string, raw json.RawMessage) (string, error) {
+	a := Attr{Name: name, Kind: "uuid", check: uuid}
+	return a.str(raw)
+}
+
 func (a *Attr) length(n int) string {
 	switch {
 	case a.Min != nil && int64(n) < *a.Min:
