@@ -140,7 +140,7 @@ func (a *Agent) Secret(ctx context.Context, digest string) (agentapi.SecretBundl
 
 // CloseIdle ends connections that no call is using.
 func (a *Agent) CloseIdle() {
-	if client, err := a.http(); err == nil {
+	if client, err := a.HTTP(); err == nil {
 		client.CloseIdleConnections()
 	}
 }
@@ -205,7 +205,7 @@ func (a *Agent) call(ctx context.Context, method, path, token string, body, into
 			return 0, err
 		}
 	}
-	client, err := a.http()
+	client, err := a.HTTP()
 	if err != nil {
 		return 0, err
 	}
@@ -262,8 +262,8 @@ func (a *Agent) now() time.Time {
 	return a.Clock()
 }
 
-// http is the client for the certificate in use.
-func (a *Agent) http() (*http.Client, error) {
+// HTTP is a client that shows the certificate in use, for requests that no agent makes.
+func (a *Agent) HTTP() (*http.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.client != nil {
