@@ -64,6 +64,7 @@ func newMySQLDialect(mariadb bool) *dialect {
 		name:                 "mysql",
 		goose:                goose.DialectMySQL,
 		forUpdate:            " FOR UPDATE",
+		snapshot:             sql.LevelRepeatableRead,
 		onDuplicate:          true,
 		eachStatementCommits: true,
 		types: map[string]string{
