@@ -37,13 +37,15 @@ func (a *Agent) listenOnce(ctx context.Context) error {
 		}
 		a.config.Logger.Info("enrolled")
 	}
-	if at := a.controller.RenewAt(); !at.IsZero() && a.config.Clock().After(at) {
+	wait := a.untilRenewal()
+	if wait <= 0 {
 		// The old certificate is good for a third of its life still: a failure is no reason not to ask for the state.
 		if err := a.controller.Renew(ctx); err != nil {
 			a.config.Logger.Warn("cannot renew the certificate yet", "err", err)
 		}
+		wait = max(a.untilRenewal(), renewRetry)
 	}
-	state, err := a.controller.State(ctx, a.board.generation())
+	state, err := a.controller.State(ctx, a.board.generation(), min(max(wait, time.Second), controller.MaxWait))
 	if err != nil || state == nil {
 		return err
 	}
@@ -53,6 +55,11 @@ func (a *Agent) listenOnce(ctx context.Context) error {
 	}
 	return nil
 }
+
+func (a *Agent) untilRenewal() time.Duration { return a.controller.RenewAt().Sub(a.config.Clock()) }
+
+// renewRetry is how soon a renewal that failed is tried again.
+const renewRetry = 2 * time.Second
 
 var errOld = errors.New("the controller answers an old state")
 

@@ -24,8 +24,8 @@ var ErrGone = errors.New("the amphora is to be deleted")
 // maxState bounds what a controller can make the agent hold: a thousand listeners with ten thousand members are below it.
 const maxState = 64 << 20
 
-// pollWait is how long one question for a newer state stays open.
-const pollWait = 50 * time.Second
+// MaxWait is how long one question for a newer state may stay open.
+const MaxWait = 50 * time.Second
 
 // Options are what New needs besides the boot file.
 type Options struct {
@@ -82,18 +82,19 @@ func (c *Client) connect() error {
 			ForceAttemptHTTP2:   true,
 			// A controller that vanished without a word is noticed by its silence.
 			HTTP2:           &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
-			IdleConnTimeout: 2 * pollWait,
+			IdleConnTimeout: 2 * MaxWait,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
 }
 
-// State answers a state newer than the generation, nil if there was none for a while.
-func (c *Client) State(ctx context.Context, generation int64) (*agentapi.State, error) {
-	ctx, cancel := context.WithTimeout(ctx, pollWait+15*time.Second)
+// State answers a state newer than the generation as soon as there is one, nil if there was none for as long as wait, in
+// whole seconds.
+func (c *Client) State(ctx context.Context, generation int64, wait time.Duration) (*agentapi.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+15*time.Second)
 	defer cancel()
-	path := fmt.Sprintf("%s?generation=%d&wait=%d", agentapi.PathState, generation, int(pollWait.Seconds()))
+	path := fmt.Sprintf("%s?generation=%d&wait=%d", agentapi.PathState, generation, int(wait.Seconds()))
 	var state agentapi.State
 	found, err := c.call(ctx, http.MethodGet, path, "", nil, &state)
 	if err != nil || !found {

@@ -16,8 +16,7 @@ const maxAnswer = 64 << 20
 func command(ctx context.Context, socket, line string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socket)
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
 	}
@@ -25,6 +24,10 @@ func command(ctx context.Context, socket, line string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	if _, err := io.WriteString(conn, line+"\n"); err != nil {
+		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
+	}
+	// The master would wait for another command.
+	if err := conn.CloseWrite(); err != nil {
 		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
 	}
 	answer, err := io.ReadAll(io.LimitReader(conn, maxAnswer))
