@@ -67,6 +67,7 @@ type Client struct {
 }
 
 type services struct {
+	projectID               string // of the service account
 	provider                *gophercloud.ProviderClient
 	network, compute, image *gophercloud.ServiceClient
 }
@@ -126,7 +127,11 @@ func (c *Client) authenticate(ctx context.Context) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &services{provider: provider}
+	project, err := result.ExtractProject()
+	if err != nil || project == nil {
+		return nil, errors.Join(err, errors.New("the service account's token is for no project"))
+	}
+	s := &services{provider: provider, projectID: project.ID}
 	for _, service := range []struct {
 		client  **gophercloud.ServiceClient
 		kind    string

@@ -34,13 +34,15 @@ func (c *Client) Owned(ctx context.Context, kind plan.Kind) ([]Object, error) {
 	}
 	switch kind {
 	case plan.PortKind:
-		list, err := listPorts(ctx, s.network, ports.ListOpts{}, "")
+		list, err := listPorts(ctx, s.network, ports.ListOpts{})
 		for _, p := range list {
-			add(p.ID, p.Name)
+			if lbID, _ := plan.Belongs(kind, p.Name); p.ProjectID == s.projectID || lbID != "" && p.DeviceID == plan.VIPDeviceID(lbID) {
+				add(p.ID, p.Name)
+			}
 		}
 		return owned, err
 	case plan.SecurityGroupKind:
-		pages, err := groups.List(s.network, groups.ListOpts{}).AllPages(ctx)
+		pages, err := groups.List(s.network, groups.ListOpts{ProjectID: s.projectID}).AllPages(ctx)
 		if err != nil {
 			return nil, wrap(err, "list security groups")
 		}

@@ -75,7 +75,7 @@ func (c *Client) EnsurePort(ctx context.Context, want plan.Port) (plan.Port, err
 		return plan.Port{}, err
 	}
 	defer cancel()
-	found, err := findPorts(ctx, s.network, want)
+	found, err := findPorts(ctx, s, want)
 	if err != nil {
 		return plan.Port{}, err
 	}
@@ -85,35 +85,51 @@ func (c *Client) EnsurePort(ctx context.Context, want plan.Port) (plan.Port, err
 	return updatePort(ctx, s.network, found[0], want)
 }
 
-// findPorts looks for a port by id, then by name; of several of that name (made by two that lost each other's answers)
-// all are found, in the same order by everybody.
-func findPorts(ctx context.Context, network *gophercloud.ServiceClient, want plan.Port) ([]plan.Port, error) {
-	if want.ID != "" {
-		p, err := getPort(ctx, network, want.ID)
-		if err == nil {
-			return []plan.Port{p}, nil
-		}
-		if !IsNotFound(err) || want.Name == "" {
-			return nil, err
-		}
+// findPorts looks for a port by id and by name, in the project that it belongs to: a port of that name in another one is
+// somebody else's. Of several of that name (made by two that lost each other's answers) all are found, the one with the
+// id first and the others in the same order by everybody.
+func findPorts(ctx context.Context, s *services, want plan.Port) ([]plan.Port, error) {
+	project := want.ProjectID
+	if project == "" {
+		project = s.projectID
 	}
-	return listPorts(ctx, network, ports.ListOpts{Name: want.Name, NetworkID: want.NetworkID}, want.Name)
+	found, err := listPorts(ctx, s.network, ports.ListOpts{Name: want.Name, NetworkID: want.NetworkID, ProjectID: project})
+	if err != nil {
+		return nil, err
+	}
+	found = slices.DeleteFunc(found, func(p plan.Port) bool { return p.Name != want.Name || p.ProjectID != project })
+	if want.ID == "" {
+		return found, nil
+	}
+	if i := slices.IndexFunc(found, func(p plan.Port) bool { return p.ID == want.ID }); i >= 0 {
+		found[0], found[i] = found[i], found[0]
+		return found, nil
+	}
+	// Its owner may have given it another name.
+	byID, err := getPort(ctx, s.network, want.ID)
+	switch {
+	case IsNotFound(err):
+		return found, nil
+	case err != nil:
+		return nil, err
+	case byID.ProjectID != project || byID.DeviceID != want.DeviceID && want.DeviceID != "":
+		return found, nil
+	}
+	return slices.Insert(found, 0, byID), nil
 }
 
-func listPorts(ctx context.Context, network *gophercloud.ServiceClient, o ports.ListOpts, name string) ([]plan.Port, error) {
+func listPorts(ctx context.Context, network *gophercloud.ServiceClient, o ports.ListOpts) ([]plan.Port, error) {
 	pages, err := ports.List(network, o).AllPages(ctx)
 	if err != nil {
-		return nil, wrap(err, "look for port %s", name)
+		return nil, wrap(err, "list ports named %q", o.Name)
 	}
 	var list []wirePort
 	if err := ports.ExtractPortsInto(pages, &list); err != nil {
-		return nil, wrap(err, "look for port %s", name)
+		return nil, wrap(err, "list ports named %q", o.Name)
 	}
 	found := make([]plan.Port, 0, len(list))
 	for _, w := range list {
-		if name == "" || w.Name == name {
-			found = append(found, w.port())
-		}
+		found = append(found, w.port())
 	}
 	slices.SortFunc(found, func(a, b plan.Port) int { return strings.Compare(a.ID, b.ID) })
 	return found, nil
@@ -191,23 +207,22 @@ func mergeIPs(found, want []plan.FixedIP) (ask []plan.FixedIP, same bool) {
 	return ask, same && len(rest) == 0
 }
 
-// DeletePort deletes the port with the id, and all that have the name. One whose name is another than the wanted one is
-// left alone, whatever its id: it is not ours.
+// DeletePort deletes the port with the id and all that have the name. A port that is not this service's, whatever its
+// id or name, is left alone.
 func (c *Client) DeletePort(ctx context.Context, p plan.Port) error {
 	ctx, cancel, s, err := c.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	found, err := listPorts(ctx, s.network, ports.ListOpts{Name: p.Name}, p.Name)
+	found, err := findPorts(ctx, s, p)
 	if err != nil {
 		return err
 	}
 	for _, f := range found {
-		if err := ports.Delete(ctx, s.network, f.ID).ExtractErr(); err != nil {
-			if err := wrap(err, "delete port %s", f.Name); !IsNotFound(err) {
-				return err
-			}
+		err := wrap(ports.Delete(ctx, s.network, f.ID).ExtractErr(), "delete port %s", f.Name)
+		if err != nil && !IsNotFound(err) {
+			return err
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ func (c *Client) SecurityGroup(ctx context.Context, name string) (plan.SecurityG
 		return plan.SecurityGroup{}, err
 	}
 	defer cancel()
-	ids, err := findGroups(ctx, s.network, name)
+	ids, err := findGroups(ctx, s, name)
 	if err != nil {
 		return plan.SecurityGroup{}, err
 	}
@@ -43,7 +43,7 @@ func (c *Client) EnsureSecurityGroup(ctx context.Context, want plan.SecurityGrou
 		return plan.SecurityGroup{}, err
 	}
 	defer cancel()
-	ids, err := findGroups(ctx, s.network, want.Name)
+	ids, err := findGroups(ctx, s, want.Name)
 	if err != nil {
 		return plan.SecurityGroup{}, err
 	}
@@ -97,7 +97,7 @@ func (c *Client) DeleteSecurityGroup(ctx context.Context, name string) error {
 		return err
 	}
 	defer cancel()
-	ids, err := findGroups(ctx, s.network, name)
+	ids, err := findGroups(ctx, s, name)
 	if err != nil {
 		return err
 	}
@@ -110,8 +110,9 @@ func (c *Client) DeleteSecurityGroup(ctx context.Context, name string) error {
 	return nil
 }
 
-func findGroups(ctx context.Context, network *gophercloud.ServiceClient, name string) ([]string, error) {
-	pages, err := groups.List(network, groups.ListOpts{Name: name}).AllPages(ctx)
+// findGroups looks in the service's own project only: a user may have given the name to a group with other rules.
+func findGroups(ctx context.Context, s *services, name string) ([]string, error) {
+	pages, err := groups.List(s.network, groups.ListOpts{Name: name, ProjectID: s.projectID}).AllPages(ctx)
 	if err != nil {
 		return nil, wrap(err, "look for security group %s", name)
 	}
@@ -121,7 +122,7 @@ func findGroups(ctx context.Context, network *gophercloud.ServiceClient, name st
 	}
 	var ids []string
 	for _, g := range list {
-		if g.Name == name {
+		if g.Name == name && g.ProjectID == s.projectID {
 			ids = append(ids, g.ID)
 		}
 	}
