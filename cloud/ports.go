@@ -10,6 +10,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/qos/policies"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
 
+	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
 )
 
@@ -38,7 +39,7 @@ func (w wirePort) port() plan.Port {
 	}
 	for _, f := range w.FixedIPs {
 		address, _ := netip.ParseAddr(f.IPAddress)
-		p.FixedIPs = append(p.FixedIPs, plan.FixedIP{SubnetID: f.SubnetID, Address: address})
+		p.FixedIPs = append(p.FixedIPs, lb.FixedIP{SubnetID: f.SubnetID, Address: address})
 	}
 	for _, pair := range w.Allowed {
 		if prefix, err := netip.ParsePrefix(pair.IPAddress); err == nil {
@@ -186,14 +187,14 @@ func updatePort(ctx context.Context, network *gophercloud.ServiceClient, found, 
 
 // mergeIPs tells whether the found addresses are the wanted ones; if not, what to ask for: found addresses that are
 // wanted stay. Wanting none in particular is content with any.
-func mergeIPs(found, want []plan.FixedIP) (ask []plan.FixedIP, same bool) {
+func mergeIPs(found, want []lb.FixedIP) (ask []lb.FixedIP, same bool) {
 	if len(want) == 0 {
 		return nil, true
 	}
 	rest := slices.Clone(found)
 	same = true
 	for _, w := range want {
-		i := slices.IndexFunc(rest, func(f plan.FixedIP) bool {
+		i := slices.IndexFunc(rest, func(f lb.FixedIP) bool {
 			return (f.SubnetID == w.SubnetID || w.SubnetID == "") && (f.Address == w.Address || !w.Address.IsValid())
 		})
 		if i < 0 {
@@ -236,7 +237,7 @@ func pairs(addresses []netip.Addr) []ports.AddressPair {
 	return list
 }
 
-func wireIPs(ips []plan.FixedIP) []ports.IP {
+func wireIPs(ips []lb.FixedIP) []ports.IP {
 	list := make([]ports.IP, 0, len(ips))
 	for _, f := range ips {
 		ip := ports.IP{SubnetID: f.SubnetID}

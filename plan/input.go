@@ -84,14 +84,13 @@ type Fleet struct {
 
 // Settings are the operator's choices.
 type Settings struct {
-	// ManagementNetworks are the networks over which agents reach the controllers; instances have a port in each.
-	ManagementNetworks []string
-	// ManagementGroups are the security groups of those ports.
-	ManagementGroups []string
-	Image            Image
-	FlavorID         string
-	KeyName          string
-	AvailabilityZone string
+	// ManagementNetwork is where agents reach the controllers; ManagementGroups are the security groups of their ports.
+	ManagementNetwork string
+	ManagementGroups  []string
+	Image             Image
+	FlavorID          string
+	KeyName           string
+	AvailabilityZone  string
 	// AntiAffinity is the policy of a server group for each active-standby pair; empty for none.
 	AntiAffinity string
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/lb"
 )
 
 // Port is a port of the cloud's network, as wanted or as found. As wanted, an empty ID or MAC is not known yet, a fixed IP
@@ -13,7 +14,7 @@ type Port struct {
 	Name           string // computable: the port is found by it when the id was lost
 	ProjectID      string // empty for the service's own project
 	NetworkID      string
-	FixedIPs       []FixedIP
+	FixedIPs       []lb.FixedIP
 	MAC            string
 	DeviceOwner    string
 	DeviceID       string
@@ -21,12 +22,6 @@ type Port struct {
 	SecurityGroups []string
 	Allowed        []netip.Addr // allowed address pairs
 	QosPolicyID    *string      // empty for none
-}
-
-// FixedIP is an address of a port.
-type FixedIP struct {
-	SubnetID string
-	Address  netip.Addr
 }
 
 // SecurityGroup is a set of rules, as wanted or as found.

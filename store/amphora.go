@@ -27,6 +27,7 @@ type Amphora struct {
 	VRRPMAC        string      `json:"vrrp_mac"`
 	VRRPID         int         `json:"vrrp_id"`
 	VRRPPriority   int         `json:"vrrp_priority"`
+	Attempt        int         `json:"attempt"` // how many before it, in a row, did not last
 	MgmtPortID     string      `json:"mgmt_port_id"`
 	LBNetworkIP    string      `json:"lb_network_ip"`
 	Interfaces     []Interface `json:"interfaces"`
@@ -55,9 +56,10 @@ type Amphora struct {
 // Interface is what the agent is told of one of the amphora's ports, and the ids that the cloud knows it by.
 type Interface struct {
 	agentapi.Interface
-	PortID    string `json:"port_id"`
-	NetworkID string `json:"network_id"`
-	SubnetID  string `json:"subnet_id"`
+	PortID    string   `json:"port_id"`
+	NetworkID string   `json:"network_id"`
+	SubnetIDs []string `json:"subnet_ids"`
+	Attached  bool     `json:"attached"` // the instance has it; before that only NetworkID is sure
 }
 
 const oldestFirst = ` ORDER BY o."created_at", o."id"`
@@ -119,7 +121,7 @@ func (tx *Tx) InsertAmphora(ctx context.Context, a *Amphora) error {
 
 // decidedColumns are those of an amphora that a worker decides on.
 var decidedColumns = []string{"role", "compute_id", "compute_flavor", "image_id", "cached_zone", "vrrp_port_id", "vrrp_ip",
-	"vrrp_mac", "vrrp_id", "vrrp_priority", "mgmt_port_id", "lb_network_ip", "interfaces", "enrol_hash", "enrol_expiry",
+	"vrrp_mac", "vrrp_id", "vrrp_priority", "attempt", "mgmt_port_id", "lb_network_ip", "interfaces", "enrol_hash", "enrol_expiry",
 	"updated_at", "deleting"}
 
 // UpdateAmphora writes what a worker decides: roles, ids, interfaces, the enrolment token (a new one counts as unused),

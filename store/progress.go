@@ -59,14 +59,19 @@ func (tx *Tx) SetCloudGeneration(ctx context.Context, generation int64) error {
 // noFailure continues an UPDATE of a load balancer.
 const noFailure = `, "failure" = '', "failures" = 0, "failure_at" = NULL, "next_try_at" = NULL`
 
-// SetFailure stores why the load balancer could not be brought in force and when that is tried again.
+// SetFailure stores why the load balancer could not be brought in force and when that is tried again. An empty reason
+// takes back what was stored.
 func (tx *Tx) SetFailure(ctx context.Context, reason string, nextTry time.Time) error {
 	b, err := tx.locked()
 	if err != nil {
 		return err
 	}
-	_, err = tx.r.exec(ctx, `UPDATE "load_balancer" SET "failure" = ?, "failures" = "failures" + 1, "failure_at" = ?,`+
-		` "next_try_at" = ? WHERE "id" = ?`, reason, formatTime(tx.now), timeOrNull(nextTry), b.id)
+	if reason == "" {
+		_, err = tx.r.exec(ctx, `UPDATE "load_balancer" SET "id" = "id"`+noFailure+` WHERE "id" = ?`, b.id)
+	} else {
+		_, err = tx.r.exec(ctx, `UPDATE "load_balancer" SET "failure" = ?, "failures" = "failures" + 1, "failure_at" = ?,`+
+			` "next_try_at" = ? WHERE "id" = ?`, reason, formatTime(tx.now), timeOrNull(nextTry), b.id)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot store the failure of load balancer %s: %w", b.id, err)
 	}

@@ -11,6 +11,7 @@ CREATE TABLE amphora (
   vrrp_mac ${str} NOT NULL,
   vrrp_id ${int} NOT NULL,
   vrrp_priority ${int} NOT NULL,
+  attempt ${int} NOT NULL,
   mgmt_port_id ${str} NOT NULL,
   lb_network_ip ${str} NOT NULL,
   interfaces ${text} NOT NULL,

@@ -1,0 +1,47 @@
+package plan
+
+import "time"
+
+// remove takes down an amphora that is not wanted any more. It is taken off the VIP's network first: from then on another
+// one can carry the VIP, whatever becomes of the instance.
+func (p *planner) remove(a Amphora) {
+	b := &p.Tree.LB
+	if !p.also(Fence{a.ID, vrrpPort(b, a, "", nil)}) {
+		return
+	}
+	if !p.also(DeleteServer{a.ID, Server{ID: a.ComputeID, Name: ServerName(a.ID)}}) {
+		return
+	}
+	if p.Seen.Servers[a.ID].State != ServerGone {
+		p.also(Wait{Until: p.Now.Add(leavingPoll), For: "server " + ServerName(a.ID) + " to go"})
+		return
+	}
+	ports := []Port{managementPort(a, p.Settings), vrrpPort(b, a, "", nil)}
+	for _, i := range a.Interfaces {
+		if !i.VIP {
+			ports = append(ports, memberPort(a, i.NetworkID, nil))
+		}
+	}
+	if p.also(DeletePorts{a.ID, ports}) {
+		p.also(ForgetAmphora{a.ID})
+	}
+}
+
+const leavingPoll = time.Second
+
+// removeAll takes down a load balancer that its user deleted: the amphorae, then what they stood on, then the rows.
+func (p *planner) removeAll() {
+	for _, a := range p.Amphorae {
+		if !a.Deleting {
+			p.also(Retire{a.ID, "the load balancer was deleted"})
+		}
+	}
+	if len(p.Amphorae) > 0 {
+		return
+	}
+	b := &p.Tree.LB
+	released := p.also(ReleaseVIP{Port: VIPPort(b, nil), Owned: b.VipPortOwned || b.VipPortID == nil})
+	if released && p.also(DeleteGroup{GroupName(b.ID)}) && p.also(DeleteServerGroup{ServerGroupName(b.ID)}) {
+		p.also(ForgetLoadBalancer{})
+	}
+}
