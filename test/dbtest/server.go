@@ -55,6 +55,7 @@ func (s *Server) Start() error {
 	args := append([]string{"-c", guardianScript, "guardian", s.dir, s.signal}, s.command...)
 	s.guardian = exec.Command("/bin/sh", args...)
 	s.guardian.Dir = s.dir
+	s.guardian.Env = s.environment()
 	s.guardian.Stdin = read
 	s.guardian.SysProcAttr = &syscall.SysProcAttr{Credential: s.identity, Setpgid: true}
 	if err := s.guardian.Start(); err != nil {
@@ -144,12 +145,16 @@ func (s *Server) prepare(users ...string) error {
 func (s *Server) run(name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
+	cmd.Env = s.environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.identity}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return nil
 }
+
+// environment keeps temporary files apart from those of other servers that start at the same time: MariaDB's collide.
+func (s *Server) environment() []string { return append(os.Environ(), "TMPDIR="+s.dir) }
 
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
