@@ -78,6 +78,11 @@ func (n *NetworkData) AddNetwork(link, networkID string, address netip.Prefix, g
 	})
 }
 
+// RouteTo is a route in network_data.json's way.
+func RouteTo(destination netip.Prefix, gateway netip.Addr) Route {
+	return Route{Network: destination.Addr().String(), Netmask: netmask(destination), Gateway: gateway.String()}
+}
+
 // netmask writes a prefix length as network_data.json has it: 255.255.255.0, or ffff:ffff::.
 func netmask(p netip.Prefix) string {
 	mask := make([]byte, p.Addr().BitLen()/8)
@@ -108,4 +113,27 @@ func prefixLen(mask string) (int, bool) {
 		}
 	}
 	return bits, true
+}
+
+// Console answers the last lines of what the instance printed, all of them for 0; nothing before it printed.
+func Console(dir string, lines int) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "console.log"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if lines <= 0 {
+		return string(text), err
+	}
+	start := len(text)
+	if start > 0 && text[start-1] == '\n' {
+		start--
+	}
+	for ; start > 0; start-- {
+		if text[start-1] == '\n' {
+			if lines--; lines == 0 {
+				break
+			}
+		}
+	}
+	return string(text[start:]), err
 }

@@ -1,0 +1,281 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/octavo-lb/octavo/localcloud/fabric"
+	"github.com/octavo-lb/octavo/localcloud/httpx"
+	"github.com/octavo-lb/octavo/localcloud/instance"
+	"github.com/octavo-lb/octavo/localcloud/state"
+)
+
+// locks is a mutex for each server.
+type locks struct {
+	mu   sync.Mutex
+	held map[string]*sync.Mutex
+}
+
+func newLocks() locks { return locks{held: map[string]*sync.Mutex{}} }
+
+// lock waits for the server's mutex and answers how to give it back.
+func (l *locks) lock(id string) func() {
+	l.mu.Lock()
+	m := l.held[id]
+	if m == nil {
+		m = &sync.Mutex{}
+		l.held[id] = m
+	}
+	l.mu.Unlock()
+	m.Lock()
+	return m.Unlock
+}
+
+func (l *locks) forget(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, id)
+}
+
+// Start makes every server what it shall be, in the background, from now until ctx ends: running ones are found again,
+// those that a kill left half made are finished.
+func (s *Service) Start(ctx context.Context) {
+	s.ctx = ctx
+	for _, v := range state.List[server](s.State, nil) {
+		go s.converge(v.ID)
+	}
+}
+
+// StopAll ends every instance and leaves the records.
+func (s *Service) StopAll(ctx context.Context) error {
+	var errs []error
+	for _, v := range state.List[server](s.State, nil) {
+		errs = append(errs, instance.Kill(ctx, s.dir(v.ID)))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) dir(id string) string { return filepath.Join(s.Dir, id) }
+
+// converge makes the server what its record says. It is called after every change of the record, and may always be.
+func (s *Service) converge(id string) {
+	unlock := s.locks.lock(id)
+	defer unlock()
+	if s.ctx.Err() != nil {
+		return
+	}
+	v, err := state.Get[server](s.State, id)
+	if err != nil {
+		return
+	}
+	switch {
+	case v.Deleting:
+		err = s.remove(v)
+	case v.Stopped:
+		err = s.halt(v)
+	case instance.Running(s.dir(id)):
+		err = s.adopt(v)
+	default:
+		err = s.build(v)
+	}
+	if err == nil {
+		return
+	}
+	s.Logger.Error("server failed", "server", v.ID, "name", v.Name, "err", err)
+	if v.Deleting {
+		time.AfterFunc(5*time.Second, func() { s.converge(id) })
+		return
+	}
+	if err := s.change(id, func(v *server) { v.Status, v.Fault = Failed, err.Error() }); err != nil {
+		s.Logger.Error("cannot store a server's failure", "server", v.ID, "err", err)
+	}
+}
+
+// build makes the ports, the namespace, the drive and the instance, each unless it is there.
+func (s *Service) build(v server) error {
+	s.builds <- struct{}{}
+	defer func() { <-s.builds }()
+	v, err := s.attachPorts(v)
+	if err != nil {
+		return err
+	}
+	ns, _, err := fabric.EnsureNamespace(fabric.ServerNamespace(s.Tag, v.ID))
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	for _, n := range v.Nics {
+		if err := s.Network.Plug(n.PortID, ns, linkName(n)); err != nil {
+			return err
+		}
+	}
+	if err := s.writeDrive(v); err != nil {
+		return err
+	}
+	var ended <-chan struct{}
+	err = ns.Do(func() error {
+		var err error
+		ended, err = instance.Start(s.spec(v))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.watch(v.ID, ended)
+	if err := s.settle(v); err != nil {
+		return err
+	}
+	return s.launched(v)
+}
+
+// settle waits until packets flow on the links that init has brought up, so that ACTIVE means reachable.
+func (s *Service) settle(v server) error {
+	for i, n := range v.Nics {
+		if i > 0 && s.spec(v).FirstLinkOnly {
+			break
+		}
+		if err := s.Network.Settle(n.PortID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) launched(v server) error {
+	now := s.Clock().UTC()
+	return s.change(v.ID, func(v *server) {
+		v.Status, v.Fault = Active, ""
+		if v.Launched == nil {
+			v.Launched = &now
+		}
+	})
+}
+
+// attachPorts gets the ports that are missing. The record holds each as soon as it is there.
+func (s *Service) attachPorts(v server) (server, error) {
+	owner := httpx.Caller{UserID: v.UserID, ProjectID: v.ProjectID}
+	for i, n := range v.Nics {
+		if n.PortID != "" {
+			continue
+		}
+		port, err := s.Network.AttachPort(owner, v.ID, n.Number, n.Request)
+		if err != nil {
+			return v, err
+		}
+		v.Nics[i].PortID = port.ID
+		if err := s.change(v.ID, func(v *server) { v.Nics[i].PortID = port.ID }); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+func (s *Service) spec(v server) instance.Spec {
+	program := s.Programs[v.Program]
+	return instance.Spec{
+		Dir: s.dir(v.ID), Hostname: hostname(v.Name), Program: program,
+		FirstLinkOnly: len(program) > 0 && program[0] != instance.WebProgram[0],
+		Hide:          s.Hide,
+	}
+}
+
+func (s *Service) adopt(v server) error {
+	ended, err := instance.Adopt(s.dir(v.ID))
+	if err != nil {
+		return err
+	}
+	s.watch(v.ID, ended)
+	if v.Status == Active {
+		return nil
+	}
+	return s.launched(v)
+}
+
+// watch starts the server again when its instance ends by itself.
+func (s *Service) watch(id string, ended <-chan struct{}) {
+	go func() {
+		select {
+		case <-ended:
+			s.converge(id)
+		case <-s.ctx.Done():
+		}
+	}()
+}
+
+func (s *Service) halt(v server) error {
+	if err := instance.Kill(s.ctx, s.dir(v.ID)); err != nil {
+		return err
+	}
+	return s.change(v.ID, func(v *server) { v.Status = Shutoff })
+}
+
+// remove takes everything away and the record last, so that a kill in between leaves something to go on with.
+func (s *Service) remove(v server) error {
+	if err := instance.Kill(s.ctx, s.dir(v.ID)); err != nil {
+		return err
+	}
+	for _, n := range v.Nics {
+		if n.PortID == "" {
+			continue
+		}
+		if err := errors.Join(s.Network.Unplug(n.PortID), s.Network.DetachPort(n.PortID)); err != nil {
+			return err
+		}
+	}
+	if err := fabric.RemoveNamespace(fabric.ServerNamespace(s.Tag, v.ID)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(s.dir(v.ID)); err != nil {
+		return err
+	}
+	if err := s.State.Delete(v); err != nil {
+		return err
+	}
+	s.locks.forget(v.ID)
+	return nil
+}
+
+func linkName(n nic) string { return fmt.Sprintf("eth%d", n.Number) }
+
+// hostname makes a host name of a server's name.
+func hostname(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.':
+		default:
+			b[i] = '-'
+		}
+	}
+	return string(b[:min(len(b), 63)])
+}
+
+// writeDrive describes the server as it is now on its config drive.
+func (s *Service) writeDrive(v server) error {
+	d := instance.Drive{
+		UserData: v.UserData,
+		MetaData: instance.MetaData{UUID: v.ID, Name: v.Name, Hostname: hostname(v.Name), ProjectID: v.ProjectID,
+			AvailabilityZone: v.Zone, Meta: v.Metadata},
+	}
+	for _, n := range v.Nics {
+		port, err := s.Network.Port(n.PortID)
+		if err != nil {
+			return err
+		}
+		link := linkName(n)
+		d.Network.Links = append(d.Network.Links, instance.Link{ID: link, Type: "bridge", MAC: port.MAC, MTU: port.MTU, VIF: port.ID})
+		for _, a := range port.Addresses {
+			var routes []instance.Route
+			for _, r := range a.Routes {
+				routes = append(routes, instance.RouteTo(r.Destination, r.NextHop))
+			}
+			d.Network.AddNetwork(link, port.NetworkID, a.Prefix, a.Gateway, routes)
+		}
+	}
+	return instance.WriteDrive(s.dir(v.ID), d)
+}
