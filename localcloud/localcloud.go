@@ -14,12 +14,14 @@ import (
 	"github.com/octavo-lb/octavo/localcloud/httpx"
 	"github.com/octavo-lb/octavo/localcloud/identity"
 	"github.com/octavo-lb/octavo/localcloud/image"
+	"github.com/octavo-lb/octavo/localcloud/keymanager"
 	"github.com/octavo-lb/octavo/localcloud/state"
+	"github.com/octavo-lb/octavo/secrets"
 )
 
 // Config is what New needs.
 type Config struct {
-	// Dir is the data directory, which must exist. localcloud keeps state.db and images/ in it.
+	// Dir is the data directory, which must exist. localcloud keeps state.db, images/ and keymanager.keys in it.
 	Dir string
 	// Region is the name of the only region.
 	Region string
@@ -36,6 +38,7 @@ var services = []identity.CatalogService{
 	{Type: "compute", Name: "nova", Path: "/compute/v2.1"},
 	{Type: "image", Name: "glance", Path: "/image"},
 	{Type: "load-balancer", Name: "octavia", Path: "/load-balancer"},
+	{Type: "key-manager", Name: "barbican", Path: "/key-manager"},
 }
 
 // Cloud is a running cloud.
@@ -67,8 +70,14 @@ func New(cfg Config) (_ *Cloud, err error) {
 	if err = c.seed(cfg.Passwords); err != nil {
 		return nil, fmt.Errorf("cannot set up the cloud: %w", err)
 	}
+	keys, err := secrets.OpenKeyring(filepath.Join(cfg.Dir, "keymanager.keys"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the key manager: %w", err)
+	}
+	manager := keymanager.New(keymanager.Options{State: st, Tokens: c.identity, Sealer: keys, Clock: cfg.Clock, Logger: cfg.Logger})
 	c.Handle("/identity", c.identity.Handler())
 	c.Handle("/image", c.image.Handler())
+	c.Handle("/key-manager", manager.Handler())
 	return c, nil
 }
 

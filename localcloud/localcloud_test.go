@@ -106,3 +106,24 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("damaged: %v", err)
 	}
 }
+
+func TestClientKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	_, url, _ := start(t, t.TempDir())
+	demo := clitest.New(t, url+"/identity/v3", "demo", "demopw", "demo")
+	stored := demo.Value("Secret href", "secret", "store", "--name", "tls", "-t", "application/octet-stream", "-e", "base64", "--payload", "AAEC")
+	if !strings.HasPrefix(stored, url+"/key-manager/v1/secrets/") {
+		t.Fatalf("stored at %s", stored)
+	}
+	if rows := demo.Rows("secret", "list"); len(rows) != 1 || rows[0]["Secret href"] != stored || rows[0]["Name"] != "tls" {
+		t.Errorf("list: %v", rows)
+	}
+	container := demo.Value("Container href", "secret", "container", "create", "--type", "generic", "--name", "all", "--secret", "one="+stored)
+	demo.Run("acl", "user", "add", "--user", "somebody", stored)
+	if out := demo.Run("acl", "get", stored); !strings.Contains(out, "somebody") {
+		t.Errorf("acl: %s", out)
+	}
+	demo.Run("secret", "container", "delete", container)
+	demo.Run("secret", "delete", stored)
+	demo.Refused("Not Found", "secret", "get", stored)
+}
