@@ -19,6 +19,7 @@ import (
 
 	"github.com/octavo-lb/octavo/agent/controller"
 	"github.com/octavo-lb/octavo/agent/network"
+	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agent/proxy"
 	"github.com/octavo-lb/octavo/haproxy"
 )
@@ -42,6 +43,7 @@ type Agent struct {
 	controller *controller.Client
 	network    *network.Network
 	proxy      *proxy.Proxy
+	prober     *probe.Prober
 	events     *net.UnixConn
 	board      *board
 	ledger     *ledger
@@ -100,6 +102,7 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.prober = probe.New(namespace, config.Logger, func() { tell(a.board.changed) })
 	a.events, err = openEvents(filepath.Join(config.RunDir, haproxy.EventsSocket))
 	return a, err
 }

@@ -400,3 +400,25 @@ func (l *load) stop(t *testing.T) {
 		t.Errorf("%d of %d requests failed, the first: %s", len(l.failures), l.requests.Load(), l.failures[0])
 	}
 }
+
+// TestPing: members are checked by the agent, which tells HAProxy; a new process of HAProxy inherits the verdict.
+func TestPing(t *testing.T) {
+	w := newWorld(t)
+	w.instance.StartAgent(t)
+	state := strings.Replace(basic, "type: HTTP", "type: PING", 1)
+	w.put(t, state)
+	w.controller.Await(t, 5*time.Second, "both members ONLINE", membersAre(lb.Online, lb.Online))
+	w.net.RemoveAddress(t, "10.0.0.11/24")
+	w.controller.Await(t, 10*time.Second, "m1 in ERROR", membersAre(lb.OperError, lb.Online))
+	client := w.net.HTTPClient(false)
+	for _, when := range []string{"at once", "after a reload"} {
+		for range 4 {
+			if got := get(t, client, "http://10.0.0.100/"); got != "web2" {
+				t.Errorf("%s: %s answered, though it is in ERROR", when, got)
+			}
+		}
+		w.put(t, strings.Replace(state, "default_pool_id: p1", "default_pool_id: p1, timeout_client_data: 1000", 1))
+	}
+	w.net.AddAddress(t, "10.0.0.11/24")
+	w.controller.Await(t, 10*time.Second, "m1 ONLINE again", membersAre(lb.Online, lb.Online))
+}

@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/haproxy"
+	"github.com/octavo-lb/octavo/lb"
 )
 
 const (
@@ -61,11 +64,31 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if err != nil {
 		return err
 	}
-	if err := a.network.Apply(ctx, state); err != nil {
+	if err := a.setUpNetwork(ctx, state); err != nil {
 		return fmt.Errorf("setting up the network: %w", err)
 	}
-	return a.proxy.Apply(ctx, config)
+	if err := a.proxy.Apply(ctx, config); err != nil {
+		return err
+	}
+	a.prober.Set(ctx, probe.Targets(state, func(_ lb.Pool, m lb.HealthMonitor) bool { return haproxy.AgentChecks(m.Type) }))
+	return nil
 }
+
+// setUpNetwork stops waiting for an interface to be plugged when a newer state is wanted, which may not need it.
+func (a *Agent) setUpNetwork(ctx context.Context, state *agentapi.State) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-a.board.newerThan(state):
+			cancel(errSuperseded)
+		case <-ctx.Done():
+		}
+	}()
+	return a.network.Apply(ctx, state)
+}
+
+var errSuperseded = errors.New("a newer state is wanted")
 
 // remember stores the state that is in force, for a start at which no controller answers. There are no keys in it.
 func (a *Agent) remember(state *agentapi.State) {

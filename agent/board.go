@@ -14,12 +14,13 @@ type board struct {
 	failure string
 	failed  int64
 
+	next    chan struct{} // closed and made anew when a newer state is wanted
 	arrived chan struct{} // a newer state is wanted
 	changed chan struct{} // there is something to report
 }
 
 func newBoard() *board {
-	return &board{arrived: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &board{next: make(chan struct{}), arrived: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
 // want takes in a state and tells whether it is newer than any before: an older one is refused, whoever sends it.
@@ -30,8 +31,22 @@ func (b *board) want(s *agentapi.State) bool {
 		return false
 	}
 	b.wanted = s
+	close(b.next)
+	b.next = make(chan struct{})
 	tell(b.arrived)
 	return true
+}
+
+// newerThan is closed when a newer state than s is wanted.
+func (b *board) newerThan(s *agentapi.State) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.wanted != nil && b.wanted.Generation > s.Generation {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	return b.next
 }
 
 func (b *board) newest() *agentapi.State {

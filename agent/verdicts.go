@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/lb"
@@ -22,8 +23,8 @@ type verdict struct {
 // verdicts remembers what checks found, because a new process of HAProxy has to find it again.
 type verdicts struct{ last map[poolMember]verdict }
 
-// members lists the members that there is a verdict on.
-func (v *verdicts) members(state *agentapi.State, rows []haproxy.Row) []agentapi.MemberHealth {
+// members lists the members that there is a verdict on: HAProxy's, and the prober's on those that it checks.
+func (v *verdicts) members(state *agentapi.State, rows []haproxy.Row, probed map[probe.Key]probe.Verdict) []agentapi.MemberHealth {
 	monitors := map[string]string{}
 	for _, m := range state.Monitors {
 		if m.AdminStateUp {
@@ -45,6 +46,12 @@ func (v *verdicts) members(state *agentapi.State, rows []haproxy.Row) []agentapi
 	v.last = now
 	var out []agentapi.MemberHealth
 	for _, m := range state.Members {
+		if p, mine := probed[probe.Key{Pool: m.PoolID, Member: m.ID}]; mine {
+			if p.Known {
+				out = append(out, agentapi.MemberHealth{ID: m.ID, PoolID: m.PoolID, Status: probedStatus(m, p), Detail: p.Detail})
+			}
+			continue
+		}
 		if found, ok := now[poolMember{m.PoolID, m.ID}]; ok {
 			out = append(out, agentapi.MemberHealth{ID: m.ID, PoolID: m.PoolID, Status: found.status, Detail: found.detail})
 		}
@@ -62,6 +69,16 @@ func (v *verdicts) judge(k poolMember, r haproxy.Row, monitor string) (verdict, 
 	// Not checked yet by this process: what the same monitor found before stands.
 	before, seen := v.last[k]
 	return before, seen && before.monitor == monitor && monitor != ""
+}
+
+func probedStatus(m agentapi.Member, p probe.Verdict) lb.OperatingStatus {
+	switch {
+	case !p.Up:
+		return lb.OperError
+	case m.Weight == 0:
+		return lb.Draining
+	}
+	return lb.Online
 }
 
 // severity orders verdicts on one member behind several listeners: the worst one is reported.

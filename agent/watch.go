@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/lb"
@@ -101,9 +103,25 @@ func (w *watcher) report(ctx context.Context) agentapi.Report {
 	w.blindSince = time.Time{}
 	a.ledger.add(seen)
 	serving := seen.Rows[seen.PID]
-	r.Members = w.verdicts.members(applied, serving)
+	probed := a.prober.Verdicts()
+	a.tellHAProxy(ctx, serving, probed)
+	r.Members = w.verdicts.members(applied, serving, probed)
 	r.Listeners = listeners(applied, serving, a.ledger)
 	return r
+}
+
+// tellHAProxy makes HAProxy send nothing to servers that the prober has found ill.
+func (a *Agent) tellHAProxy(ctx context.Context, rows []haproxy.Row, probed map[probe.Key]probe.Verdict) {
+	for _, r := range rows {
+		pool, _, _ := strings.Cut(r.Proxy, ":")
+		verdict, mine := probed[probe.Key{Pool: pool, Member: r.Server}]
+		if !mine || !verdict.Known || r.Down() != verdict.Up {
+			continue
+		}
+		if err := a.proxy.SetHealth(ctx, r.Proxy, r.Server, verdict.Up); err != nil && ctx.Err() == nil {
+			a.config.Logger.Warn("cannot tell HAProxy what a check found", "member", r.Server, "err", err)
+		}
+	}
 }
 
 // blind fills in a report while HAProxy does not answer. For as long as it takes to start it again, what was seen last

@@ -38,7 +38,9 @@ func (t *tree) backend(l lb.Listener, p lb.Pool, env Environment) (*backend, err
 			return nil, fmt.Errorf("healthmonitor %s: %w", monitor.ID, err)
 		}
 		b.Check = check
-		if option != "" {
+		if option == "" {
+			b.Told = true
+		} else {
 			b.Checked = true
 			options = append(options, option)
 		}

@@ -52,6 +52,7 @@ type Backend struct {
 	Dynamic bool   // servers can be added and removed without a reload
 	Options string // what each server line says besides the server's own properties
 	Checked bool   // HAProxy itself checks the servers
+	Told    bool   // the agent checks the servers and tells HAProxy
 }
 
 // Server is one member in a backend.

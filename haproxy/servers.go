@@ -85,10 +85,11 @@ func StateFor(next *Config, states []ServerState) string {
 	b.WriteString(NoServersState)
 	header := false
 	for _, s := range states {
-		server, checked := next.find(s.Backend, s.Name)
+		backend, server := next.find(s.Backend, s.Name)
 		// A server that was in maintenance has no verdict worth keeping, and a verdict that nobody checks any more would
 		// stay for ever.
-		if server == nil || server.Disabled || s.Maintenance || !checked || s.number("srv_check_state")&checkEnabled == 0 || server.Address != s.Address {
+		judged := backend != nil && (backend.Told || backend.Checked && s.number("srv_check_state")&checkEnabled != 0)
+		if !judged || server.Disabled || s.Maintenance || server.Address != s.Address {
 			continue
 		}
 		if !header {
@@ -113,7 +114,7 @@ func StateFor(next *Config, states []ServerState) string {
 	return b.String()
 }
 
-func (c *Config) find(backend, name string) (server *Server, checked bool) {
+func (c *Config) find(backend, name string) (*Backend, *Server) {
 	for i := range c.Backends {
 		b := &c.Backends[i]
 		if b.Name != backend {
@@ -121,11 +122,11 @@ func (c *Config) find(backend, name string) (server *Server, checked bool) {
 		}
 		for j := range b.Servers {
 			if b.Servers[j].Name == name {
-				return &b.Servers[j], b.Checked
+				return b, &b.Servers[j]
 			}
 		}
 	}
-	return nil, false
+	return nil, nil
 }
 
 // Changes lists the commands that make a process that runs a configuration of the same Digest do what this one says.
@@ -162,6 +163,14 @@ func (c *Config) Changes(states []ServerState, rows []Row) (commands []string, o
 		commands = append(commands, fmt.Sprintf("%s%s/%s", deleteCommand, k.backend, k.name))
 	}
 	return commands, true
+}
+
+// HealthCommand tells a process what the agent has found out about a server.
+func HealthCommand(backend, server string, up bool) string {
+	if up {
+		return fmt.Sprintf("set server %s/%s health up", backend, server)
+	}
+	return fmt.Sprintf("set server %s/%s health down", backend, server)
 }
 
 const deleteCommand = "del server "

@@ -74,6 +74,9 @@ func checkText(output, description string) string {
 func (r Row) IsFrontend() bool { return r.Server == "FRONTEND" }
 func (r Row) IsBackend() bool  { return r.Server == "BACKEND" }
 
+// Down tells whether HAProxy sends a server nothing because it is ill.
+func (r Row) Down() bool { return strings.HasPrefix(r.Status, "DOWN") }
+
 // Verdict is what HAProxy knows about a server, in Octavia's words; known is false as long as its first check has not
 // ended.
 func (r Row) Verdict() (status lb.OperatingStatus, known bool) {

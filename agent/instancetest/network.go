@@ -66,6 +66,18 @@ func (n *Network) AddAddress(t testing.TB, cidr string) {
 	}
 }
 
+// RemoveAddress takes an address (CIDR) away.
+func (n *Network) RemoveAddress(t testing.TB, cidr string) {
+	t.Helper()
+	a, err := netlink.ParseAddr(cidr)
+	if err == nil {
+		err = n.handle.AddrDel(n.bridge, a)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (n *Network) up(name string) error {
 	l, err := n.handle.LinkByName(name)
 	if err != nil {

@@ -84,7 +84,7 @@ func (n *Network) plugged(ctx context.Context, inside *netlink.Handle, mac strin
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

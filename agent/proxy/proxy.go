@@ -401,6 +401,11 @@ func (p *Proxy) observeOld(ctx context.Context, o *Observation, config *haproxy.
 	}
 }
 
+// SetHealth tells HAProxy what a check that is not its own has found.
+func (p *Proxy) SetHealth(ctx context.Context, backend, server string, up bool) error {
+	return order(ctx, p.path(haproxy.StatsSocket), haproxy.HealthCommand(backend, server, up))
+}
+
 // notice lets Run know when the process ends.
 func (p *Proxy) notice(process *process) {
 	if process == nil {
