@@ -13,6 +13,7 @@ func (c *call) write(status int, body []byte) error {
 	h := c.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.status = status
 	c.w.WriteHeader(status)
 	c.w.Write(body) // the client may be gone: there is nobody to tell
 	return nil
@@ -20,6 +21,7 @@ func (c *call) write(status int, body []byte) error {
 
 // done answers without a body.
 func (c *call) done(status int) error {
+	c.status = status
 	c.w.WriteHeader(status)
 	return nil
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/lb/attr"
@@ -114,7 +113,7 @@ func (s *Server) insertGraph(c *call, g *graph, subnet lb.Subnet) (*lb.Tree, err
 		if err := e.addGraph(g); err != nil {
 			return err
 		}
-		tx.Defer(time.Now().Add(creationTimeout))
+		tx.Defer(tx.Now().Add(creationTimeout))
 		return e.insertNew()
 	})
 	return tree, err

@@ -62,6 +62,8 @@ type call struct {
 	log  *slog.Logger
 	base string // the URL of the API's root as the client sees it, ending in a slash
 	path string // below it
+
+	status int // of the answer, 0 while there is none
 }
 
 // handler answers a call, or returns why it does not: a *lb.Fault for the client's mistakes.
@@ -73,10 +75,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Openstack-Request-Id", c.id)
 	c.log = s.Logger.With("request", c.id)
 	c.base = s.clientBase(r)
-	err := s.answer(c)
-	if err != nil {
+	began := time.Now()
+	if err := s.answer(c); err != nil {
 		s.refuse(c, err)
 	}
+	c.log.Debug("answered", "method", r.Method, "path", r.URL.Path, "status", c.status, "took", time.Since(began))
 }
 
 func (s *Server) answer(c *call) error {
