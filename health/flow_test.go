@@ -186,6 +186,22 @@ func TestNewCertificateReplacesTheOldOneOnceItWasUsed(t *testing.T) {
 	}
 }
 
+// A request that was authenticated before a renewal may settle the certificate after it.
+func TestRenewalSurvivesARequestThatCameBeforeIt(t *testing.T) {
+	w := newWorld(t)
+	b := w.newBalancer(1)
+	a := w.enrolled(b.amphorae[0])
+	before := w.amphora(b.amphorae[0]).CertSerial
+	must(t, a.Renew(t.Context()))
+	must(t, w.store.DropPreviousCertificate(t.Context(), b.amphorae[0], before))
+	if row := w.amphora(b.amphorae[0]); row.CertSerial == before || row.CertPrevious != before {
+		t.Errorf("serial %s, previous %s", row.CertSerial, row.CertPrevious)
+	}
+	if _, _, err := a.Poll(t.Context(), 0, 0); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCertificateExpiresOnAnOpenConnectionToo(t *testing.T) {
 	w := newWorld(t)
 	a := w.enrolled(w.newBalancer(1).amphorae[0])

@@ -45,10 +45,9 @@ func (s *Server) amphoraOf(ctx context.Context, c *x509.Certificate) (store.Amph
 		return store.Amphora{}, err
 	}
 	switch serial := ca.Serial(c); {
-	case serial == amphora.CertSerial && amphora.CertPrevious != "" && amphora.CertExpiration != nil:
+	case serial == amphora.CertSerial && amphora.CertPrevious != "":
 		// The newest one arrived and works: from now on it is the only one.
-		err := s.Store.SetCertificate(ctx, id, serial, "", *amphora.CertExpiration)
-		return amphora, err
+		return amphora, s.Store.DropPreviousCertificate(ctx, id, serial)
 	case serial == amphora.CertSerial, serial == amphora.CertPrevious:
 		return amphora, nil
 	}
@@ -78,9 +77,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // refuse answers a sentence for people; agents act on the code.
 func refuse(w http.ResponseWriter, code int, sentence string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	_, _ = w.Write([]byte(sentence + "\n"))
+	write(w, code, []byte(sentence+"\n"))
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, value any) {
@@ -89,10 +86,16 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, value any) {
 		s.fail(w, r, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.Header().Set("Content-Type", "application/json")
+	write(w, http.StatusOK, text)
+}
+
+// write is how every answer is written: within a time that begins now, since the wait before it may have been long.
+func write(w http.ResponseWriter, code int, text []byte) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(text)
+	w.WriteHeader(code)
+	_, _ = w.Write(text) // an agent that went away asks again
 }
 
 // body bounds the time and the size of a request's body.

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/store"
 )
@@ -25,6 +27,7 @@ type intake struct {
 
 // lastReport is what is known of one agent.
 type lastReport struct {
+	bytes  *rate.Limiter
 	taking sync.Mutex // held while a report is taken in; guards news
 
 	// news is the last report that was written whole; what it says, but for counters, is in the store.
@@ -42,6 +45,10 @@ const (
 	writersAtOnce = 8
 	beatsAtOnce   = 500
 	forgetAfter   = time.Hour
+
+	// Of one agent's reports. A report on ten thousand members has two megabytes.
+	bytesPerSecond = 2 << 20
+	bytesAtOnce    = 4 * maxReportBytes
 )
 
 func newIntake(o Options) *intake {
@@ -50,17 +57,28 @@ func newIntake(o Options) *intake {
 }
 
 // begin admits one report of an amphora; the caller unlocks taking when it is done with it. It answers false while another
-// one is being taken in.
-func (in *intake) begin(amphoraID string) (*lastReport, bool) {
+// one is being taken in, or when the amphora sent too much lately: one that was broken into can make us hold one report
+// in memory, and spend a small part of our time on it.
+func (in *intake) begin(amphoraID string, size int64) (*lastReport, bool) {
 	in.mu.Lock()
 	agent := in.agents[amphoraID]
 	if agent == nil {
-		agent = &lastReport{}
+		agent = &lastReport{bytes: rate.NewLimiter(bytesPerSecond, bytesAtOnce)}
 		in.agents[amphoraID] = agent
 	}
 	agent.seenAt = in.Clock()
 	in.mu.Unlock()
-	return agent, agent.taking.TryLock()
+	if !agent.taking.TryLock() {
+		return nil, false
+	}
+	if size < 0 || size > maxReportBytes {
+		size = maxReportBytes // not told, or what is read of it at most
+	}
+	if !agent.bytes.AllowN(in.Clock(), int(size)) {
+		agent.taking.Unlock()
+		return nil, false
+	}
+	return agent, true
 }
 
 // take brings in one report of the agent, which was begun. The error is ErrStale when a newer one was taken in already.

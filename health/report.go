@@ -21,9 +21,8 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, amphora store.Am
 		refuse(w, http.StatusGone, errGone.Error())
 		return
 	}
-	agent, free := s.reports.begin(amphora.ID)
+	agent, free := s.reports.begin(amphora.ID, r.ContentLength)
 	if !free {
-		// Also what an agent that was broken into can make us hold in memory is one report.
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, "a report of this amphora is being taken in")
 		return

@@ -1,14 +1,17 @@
 package health
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -126,7 +129,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    16 << 10,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 16},
-		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug), // failed handshakes: anybody can cause them
+		ErrorLog:          log.New(serverLog{s.Logger}, "", 0),
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.watch(ctx); return nil })
@@ -177,4 +180,16 @@ func (s *Server) tlsConfig() *tls.Config {
 		return current, nil
 	}
 	return config
+}
+
+// serverLog takes what net/http has to say. Anybody can cause failed handshakes; the rest (panics) is ours.
+type serverLog struct{ logger *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelError
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	l.logger.Log(context.Background(), level, strings.TrimSpace(string(line)))
+	return len(line), nil
 }

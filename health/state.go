@@ -24,12 +24,15 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 	defer stop()
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
-	for {
+	for waited := false; ; waited = true {
+		var again <-chan time.Time
 		state, found, err := s.newerState(r.Context(), amphora, have)
 		switch {
 		case errors.Is(err, errGone):
 			refuse(w, http.StatusGone, err.Error())
 			return
+		case err != nil && waited && store.IsTemporary(err):
+			again = time.After(time.Second) // who waits already need not be sent away
 		case err != nil:
 			s.fail(w, r, err)
 			return
@@ -39,11 +42,12 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-timeout.C:
-			w.WriteHeader(http.StatusNotModified)
+			write(w, http.StatusNotModified, nil)
 			return
 		case <-s.stopping:
-			w.WriteHeader(http.StatusNotModified)
+			write(w, http.StatusNotModified, nil)
 			return
 		case <-r.Context().Done():
 			return

@@ -228,3 +228,15 @@ func (s *Store) SetCertificate(ctx context.Context, amphoraID, serial, previous 
 	}
 	return nil
 }
+
+// DropPreviousCertificate ends the time of the certificate before this one, unless a newer one was given meanwhile.
+func (s *Store) DropPreviousCertificate(ctx context.Context, amphoraID, serial string) error {
+	err := s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.r.exec(ctx, `UPDATE "amphora" SET "cert_previous" = '' WHERE "id" = ? AND "cert_serial" = ?`, amphoraID, serial)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot drop the previous certificate of amphora %s: %w", amphoraID, err)
+	}
+	return nil
+}
