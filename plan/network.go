@@ -86,3 +86,10 @@ func memberSubnets(t *lb.Tree) []string {
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
+
+// VIPInterface is InterfaceOf the port that carries the load balancer's VIPs, with which the instance boots.
+func VIPInterface(b *lb.LoadBalancer, p Port, subnets map[string]Subnet) Interface {
+	i := InterfaceOf(p, subnets, vipSubnets(b))
+	i.Attached = true
+	return i
+}

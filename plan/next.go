@@ -65,7 +65,8 @@ func (p *planner) wait(until time.Time, what string) {
 
 // keep brings a load balancer in force that is wanted.
 func (p *planner) keep() {
-	settled := p.Settled != "" && p.Settled == Digest(p.Input)
+	digest := Digest(p.Input)
+	settled := p.Settled != "" && p.Settled == digest
 	if !settled && !p.foundation() {
 		p.unfinished = true
 	}
@@ -78,6 +79,12 @@ func (p *planner) keep() {
 			p.booting(a)
 		}
 		p.applying(a)
+	}
+	if p.unfinished || len(serving) < len(rolesOf(p.Tree.LB.Topology)) {
+		return
+	}
+	if !settled {
+		p.also(Settle{digest})
 	}
 	p.inForce(serving)
 }
@@ -121,9 +128,6 @@ func (p *planner) report(reason string, user bool) {
 // inForce is reached when nothing is left to be done in the cloud. Of amphorae that come after failed attempts the first
 // report is awaited, so that a failure is shown until there is reason to believe that it is over.
 func (p *planner) inForce(serving []Amphora) {
-	if p.unfinished || len(serving) < len(rolesOf(p.Tree.LB.Topology)) {
-		return
-	}
 	for _, a := range serving {
 		if a.Attempt > 0 && a.Reported.IsZero() {
 			return

@@ -108,6 +108,9 @@ type ForgetLoadBalancer struct{}
 // SetInForce stores that the cloud's objects are right for a generation, and that nothing is wrong.
 type SetInForce struct{ Generation int64 }
 
+// Settle tells that all was found right: the worker remembers it as Input.Settled for its next run.
+type Settle struct{ Digest string }
+
 // CountFleet puts the fleet's state into Seen.
 type CountFleet struct{}
 
@@ -140,6 +143,7 @@ func (s DeleteGroup) String() string        { return "delete security group " + 
 func (s DeleteServerGroup) String() string  { return "delete server group " + s.Name }
 func (s ForgetLoadBalancer) String() string { return "forget the load balancer" }
 func (s SetInForce) String() string         { return fmt.Sprint("set generation ", s.Generation, " in force") }
+func (s Settle) String() string             { return "settle" }
 func (s CountFleet) String() string         { return "count the fleet" }
 func (s Wait) String() string               { return "wait for " + s.For }
 func (s Report) String() string             { return "report: " + s.Reason }

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/octavo-lb/octavo/lb"
 )
@@ -30,13 +31,13 @@ func PlaceVIP(b *lb.LoadBalancer, p Port) error {
 	if err != nil {
 		return err
 	}
-	additional := make([]lb.VIP, 0, len(b.AdditionalVips))
-	for _, v := range b.AdditionalVips {
+	additional := slices.Clone(b.AdditionalVips)
+	for i, v := range additional {
 		f, err := addressOn(p, v.SubnetID, address(v.IPAddress))
 		if err != nil {
 			return err
 		}
-		additional = append(additional, lb.VIP{SubnetID: f.SubnetID, IPAddress: f.Address.String(), PortID: &p.ID})
+		additional[i] = lb.VIP{SubnetID: f.SubnetID, IPAddress: f.Address.String(), PortID: &p.ID}
 	}
 	b.VipPortID, b.VipNetworkID, b.VipSubnetID = &p.ID, &p.NetworkID, &vip.SubnetID
 	b.VipAddress, b.AdditionalVips = vip.Address.String(), additional

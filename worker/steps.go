@@ -1,0 +1,152 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/octavo-lb/octavo/cloud"
+	"github.com/octavo-lb/octavo/plan"
+	"github.com/octavo-lb/octavo/store"
+)
+
+// do carries out one step.
+func (r *run) do(ctx context.Context, step plan.Step) error {
+	switch s := step.(type) {
+	case plan.ReadSubnet:
+		return r.readSubnet(ctx, s)
+	case plan.EnsureVIP:
+		return r.ensureVIP(ctx, s)
+	case plan.EnsureGroup:
+		group, err := r.Cloud.EnsureSecurityGroup(ctx, s.Group)
+		r.in.Seen.GroupID = group.ID
+		return err
+	case plan.EnsureServerGroup:
+		id, err := r.Cloud.EnsureServerGroup(ctx, s.Name, s.Policy)
+		r.in.Seen.ServerGroupID = id
+		return err
+	case plan.ReleaseVIP:
+		if !s.Owned {
+			return nil
+		}
+		return r.Cloud.DeletePort(ctx, s.Port)
+	case plan.DeleteGroup:
+		return r.Cloud.DeleteSecurityGroup(ctx, s.Name)
+	case plan.DeleteServerGroup:
+		return r.Cloud.DeleteServerGroup(ctx, s.Name)
+	case plan.ForgetLoadBalancer:
+		return r.forgetLoadBalancer(ctx)
+	case plan.SetInForce:
+		return r.setInForce(ctx, s)
+	case plan.Settle:
+		r.in.Settled = s.Digest
+		return nil
+	case plan.CountFleet:
+		return r.countFleet(ctx)
+	case plan.Wait:
+		if r.wake.IsZero() || s.Until.Before(r.wake) {
+			r.wake = s.Until
+		}
+		return nil
+	case plan.Report:
+		r.problems = append(r.problems, problem{text: s.Reason, user: s.User})
+		return nil
+	}
+	return r.doAmphora(ctx, step)
+}
+
+func (r *run) readSubnet(ctx context.Context, s plan.ReadSubnet) error {
+	subnet, err := r.Cloud.Subnet(ctx, s.ID)
+	if cloud.IsNotFound(err) {
+		subnet, err = plan.Subnet{ID: s.ID, Missing: true}, nil
+	}
+	if err == nil {
+		r.in.Seen.Subnets[s.ID] = subnet
+	}
+	return err
+}
+
+// ensureVIP stores what the port has, should the API have been killed before it could.
+func (r *run) ensureVIP(ctx context.Context, s plan.EnsureVIP) error {
+	var port plan.Port
+	var err error
+	if s.Owned {
+		port, err = r.Cloud.EnsurePort(ctx, s.Port)
+	} else {
+		port, err = r.Cloud.Port(ctx, s.Port.ID)
+	}
+	if err != nil {
+		return err
+	}
+	b := r.in.Tree.LB
+	if err := plan.PlaceVIP(&b, port); err != nil {
+		return &cloud.Error{Kind: cloud.Invalid, Doing: "use the VIP port", Message: err.Error()}
+	}
+	if reflect.DeepEqual(b, r.in.Tree.LB) {
+		return nil
+	}
+	return r.write(ctx, func(tx *store.Tx) error {
+		current, err := tx.Lock(ctx, r.lease.LB)
+		if err != nil {
+			return err
+		}
+		if err := plan.PlaceVIP(current, port); err != nil {
+			return err
+		}
+		if s.Owned {
+			current.VipPortOwned = true
+		}
+		if err := store.Amend(ctx, tx, current); err != nil {
+			return err
+		}
+		b = *current
+		return nil
+	}, func() { r.in.Tree.LB = b })
+}
+
+func (r *run) forgetLoadBalancer(ctx context.Context) error {
+	return r.write(ctx, func(tx *store.Tx) error { return tx.Remove(ctx) }, func() {
+		r.gone = true
+		r.Logger.Info("load balancer is gone", "lb", r.lease.LB)
+	})
+}
+
+func (r *run) setInForce(ctx context.Context, s plan.SetInForce) error {
+	return r.write(ctx, func(tx *store.Tx) error {
+		if err := tx.SetCloudGeneration(ctx, s.Generation); err != nil || r.in.Tree.LB.Failure == "" {
+			return err
+		}
+		return tx.SetFailure(ctx, "", r.Clock())
+	}, func() {
+		r.in.CloudGeneration, r.in.Tree.LB.Failure = s.Generation, ""
+	})
+}
+
+func (r *run) countFleet(ctx context.Context) error {
+	all, err := r.Store.AllAmphorae(ctx)
+	if err != nil {
+		return storeError{err}
+	}
+	fleet := plan.Fleet{}
+	since := r.Clock().Add(-r.Settings.DeadAfter)
+	for _, a := range all {
+		if a.Deleting || a.LastReportAt == nil {
+			continue
+		}
+		fleet.Total++
+		if a.LastReportAt.Before(since) {
+			fleet.Silent++
+		}
+	}
+	r.in.Seen.Fleet = &fleet
+	return nil
+}
+
+// write writes under the lease, and then tells what is known by it. Whatever fails is the store's.
+func (r *run) write(ctx context.Context, fn func(tx *store.Tx) error, after func()) error {
+	if err := r.lease.Write(ctx, fn); err != nil {
+		return storeError{fmt.Errorf("cannot write load balancer %s: %w", r.lease.LB, err)}
+	}
+	after()
+	return nil
+}
