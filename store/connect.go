@@ -48,6 +48,7 @@ func (t *target) connect(ctx context.Context, maxConns int) (d *dialect, write, 
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	maxConns = max(maxConns, 2) // one holds the lock while the schema is changed
 	write.SetMaxOpenConns(maxConns)
 	write.SetMaxIdleConns(maxConns)
 	write.SetConnMaxIdleTime(5 * time.Minute)

@@ -123,56 +123,65 @@ func isConnectionLoss(err error) bool {
 	return strings.Contains(err.Error(), "conn closed")
 }
 
+// openError is a sentence for the operator on why the database cannot be opened.
+type openError struct {
+	text  string
+	cause error
+}
+
+func (e *openError) Error() string { return e.text + ": " + oneLine(e.cause) }
+
+func (e *openError) Unwrap() error { return e.cause }
+
+// oneLine drops repetitions and line ends, which some drivers' errors are full of.
+func oneLine(err error) string {
+	// pgconn tells of every address and of TLS and plain attempts; what the server said last is what matters.
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		err = e
+	} else if e, ok := errors.AsType[*net.OpError](err); ok {
+		err = e
+	}
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
 // explain turns a failure to open the database into a sentence for the operator.
 func (t *target) explain(err error) error {
 	if e, ok := errors.AsType[*openError](err); ok {
 		return e
 	}
-	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff {
-		case sqliteNotADB, sqliteCorrupt:
-			return t.damaged(err)
-		}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok && slices.Contains([]int{sqliteNotADB, sqliteCorrupt}, e.Code()&0xff) {
+		return t.damaged(err)
 	}
+	var mysqlCode uint16
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		switch e.Number {
-		case mysqlAccessDenied, mysqlAccessDeniedDB:
-			return t.refused(err)
-		case mysqlUnknownDatabase:
-			return t.missing(err)
-		}
+		mysqlCode = e.Number
 	}
+	postgresCode := ""
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch e.Code {
-		case "28P01", "28000", "42501":
-			return t.refused(err)
-		case "3D000":
-			return t.missing(err)
-		}
+		postgresCode = e.Code
 	}
-	if t.system != "sqlite" && IsTemporary(err) {
-		return fmt.Errorf("cannot reach the database server at %s: check that it runs and that [database] connection "+
-			"names it rightly: %w", t.address, err)
+	switch {
+	case slices.Contains([]uint16{mysqlAccessDenied, mysqlAccessDeniedDB}, mysqlCode),
+		slices.Contains([]string{"28P01", "28000", "42501"}, postgresCode):
+		return &openError{fmt.Sprintf("the database server at %s refuses user %q: the password is wrong or the user has no "+
+			"right to database %q", t.address, t.user, t.database), err}
+	case mysqlCode == mysqlUnknownDatabase, postgresCode == "3D000":
+		return &openError{fmt.Sprintf("the database server at %s has no database %q: create it and give user %q all rights "+
+			"to it", t.address, t.database, t.user), err}
+	case t.system != "sqlite" && IsTemporary(err):
+		return &openError{fmt.Sprintf("cannot reach the database server at %s: check that it runs and that [database] "+
+			"connection names it rightly", t.address), err}
 	}
-	return fmt.Errorf("cannot open the database %s: %w", t, err)
+	return &openError{fmt.Sprintf("cannot open the database %s", t), err}
 }
-
-// openError is a sentence that needs no more explanation.
-type openError struct{ error }
-
-func (e *openError) Unwrap() error { return e.error }
 
 func (t *target) damaged(err error) error {
-	return &openError{fmt.Errorf("the database file %s is damaged: restore it from a backup, or move it away to start with an empty "+
-		"one: %w", t.file, err)}
-}
-
-func (t *target) refused(err error) error {
-	return fmt.Errorf("the database server at %s refuses user %q: the password is wrong or the user has no right to "+
-		"database %q: %w", t.address, t.user, t.database, err)
-}
-
-func (t *target) missing(err error) error {
-	return fmt.Errorf("the database server at %s has no database %q: create it and give user %q all rights to it: %w",
-		t.address, t.database, t.user, err)
+	return &openError{fmt.Sprintf("the database file %s is damaged: restore it from a backup, or move it away to start with "+
+		"an empty one", t.file), err}
 }

@@ -23,7 +23,7 @@ func (r *reader) material(ctx context.Context, name string) (data []byte, err er
 // that start for the first time, all go on with the same.
 func (s *Store) CreateMaterial(ctx context.Context, name string, data []byte) (stored []byte, err error) {
 	err = s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.r.exec(ctx, insertMaterial+tx.r.dialect.onConflict([]string{"name"}), name, data, formatTime(tx.now))
+		_, err := tx.r.exec(ctx, insertMaterial+tx.r.dialect.onConflict([]string{"name"}), name, notNil(data), formatTime(tx.now))
 		if err == nil {
 			stored, err = tx.r.material(ctx, name)
 		}
@@ -39,7 +39,7 @@ func (s *Store) CreateMaterial(ctx context.Context, name string, data []byte) (s
 func (s *Store) PutMaterial(ctx context.Context, name string, data []byte) error {
 	err := s.Write(ctx, func(tx *Tx) error {
 		_, err := tx.r.exec(ctx, insertMaterial+tx.r.dialect.onConflict([]string{"name"}, "data", "updated_at"),
-			name, data, formatTime(tx.now))
+			name, notNil(data), formatTime(tx.now))
 		return err
 	})
 	if err != nil {
@@ -49,3 +49,6 @@ func (s *Store) PutMaterial(ctx context.Context, name string, data []byte) error
 }
 
 const insertMaterial = `INSERT INTO "material" ("name", "data", "updated_at") VALUES (?, ?, ?)`
+
+// notNil keeps an empty blob from being taken for NULL.
+func notNil(data []byte) []byte { return append([]byte{}, data...) }

@@ -31,22 +31,26 @@ func (t *target) migrate(ctx context.Context, d *dialect, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(d.goose, db, nil,
-		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
-		goose.WithGoMigrations(steps...), goose.WithSessionLocker(migrationLock{t, d}))
+	unlock, err := d.lockSchema(ctx, db)
+	if err != nil {
+		return fmt.Errorf("cannot lock the schema: %w", err)
+	}
+	defer unlock()
+	provider, err := goose.NewProvider(d.goose, db, nil, goose.WithTableName(versionTable),
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(steps...))
 	if err != nil {
 		return fmt.Errorf("cannot read the schema's steps: %w", err)
 	}
 	current, known, err := provider.GetVersions(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot read the schema's version: %w", err)
 	}
 	if current > known {
-		return &openError{fmt.Errorf("the database %s was written by a newer version of Octavo (schema %d, this version knows %d): "+
-			"run that version, or restore a backup from before the upgrade", t, current, known)}
+		return &openError{fmt.Sprintf("the database %s was written by a newer version of Octavo: run that version, or restore "+
+			"a backup from before the upgrade", t), fmt.Errorf("its schema is %d, this version knows %d", current, known)}
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("cannot bring the schema of database %s up to date: %w", t, err)
+		return fmt.Errorf("cannot bring the schema up to date: %w", err)
 	}
 	return nil
 }
@@ -117,40 +121,34 @@ func (d *dialect) applyStep(ctx context.Context, tx *sql.Tx, statements []string
 	return nil
 }
 
-// migrationLock keeps two nodes from changing the schema at once.
-type migrationLock struct {
-	target  *target
-	dialect *dialect
-}
-
-const lockName = "octavo schema"
-
-func (l migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	switch l.dialect.goose {
-	case goose.DialectPostgres:
-		_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock(hashtext($1))", lockName)
-		return err
-	case goose.DialectMySQL:
-		var got sql.NullInt64
-		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT(?, DATABASE()), 60)", lockName).Scan(&got)
-		if err == nil && got.Int64 != 1 {
-			err = errors.New("another node has been changing the schema for a minute")
-		}
-		return err
+// lockSchema keeps two nodes from changing the schema at once. The lock ends with the connection at the latest.
+func (d *dialect) lockSchema(ctx context.Context, db *sql.DB) (unlock func(), err error) {
+	if d.serial {
+		return func() {}, nil // the directory is locked
 	}
-	return nil
-}
-
-func (l migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	switch l.dialect.goose {
-	case goose.DialectPostgres:
-		_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock(hashtext($1))", lockName)
-		return err
-	case goose.DialectMySQL:
-		_, err := conn.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT(?, DATABASE()))", lockName)
-		return err
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	lock, release := "SELECT 1 FROM (SELECT pg_advisory_lock(hashtext('octavo schema'))) AS locked",
+		"SELECT pg_advisory_unlock(hashtext('octavo schema'))"
+	if d.goose == goose.DialectMySQL {
+		lock, release = "SELECT GET_LOCK(CONCAT('octavo schema ', DATABASE()), 60)",
+			"SELECT RELEASE_LOCK(CONCAT('octavo schema ', DATABASE()))"
+	}
+	var got sql.NullInt64
+	err = conn.QueryRowContext(ctx, lock).Scan(&got)
+	if err == nil && got.Int64 != 1 {
+		err = errors.New("another node has been changing it for a minute")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return func() {
+		conn.ExecContext(context.WithoutCancel(ctx), release)
+		conn.Close()
+	}, nil
 }
 
 // lockDirectory keeps two processes from making or changing the schema of a SQLite file at once. The lock is on the

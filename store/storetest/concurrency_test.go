@@ -126,7 +126,7 @@ func TestQuotaIsNotOverrunByConcurrentCreators(t *testing.T) {
 					if usage[store.LoadBalancer] >= limit {
 						return full
 					}
-					return storetest.Insert(t, tx, sample)
+					return storetest.Insert(ctx, tx, sample)
 				})
 				switch {
 				case err == nil:

@@ -207,7 +207,7 @@ func TestCreationThatIsCompletedLaterIsNotDueBefore(t *testing.T) {
 		ctx := t.Context()
 		tree := storetest.Sample("p")
 		err := s.Write(ctx, func(tx *store.Tx) error {
-			if err := storetest.Insert(t, tx, tree); err != nil {
+			if err := storetest.Insert(ctx, tx, tree); err != nil {
 				return err
 			}
 			tx.Defer(tx.Now().Add(time.Minute))

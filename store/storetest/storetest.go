@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/octavo-lb/octavo/lb"
@@ -42,7 +43,7 @@ func Create(t testing.TB, s *store.Store, project string, shape func(*lb.Tree)) 
 	if shape != nil {
 		shape(tree)
 	}
-	err := s.Write(t.Context(), func(tx *store.Tx) error { return Insert(t, tx, tree) })
+	err := s.Write(t.Context(), func(tx *store.Tx) error { return Insert(t.Context(), tx, tree) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +51,7 @@ func Create(t testing.TB, s *store.Store, project string, shape func(*lb.Tree)) 
 }
 
 // Insert inserts a tree's objects, parents first.
-func Insert(t testing.TB, tx *store.Tx, tree *lb.Tree) error {
-	ctx := t.Context()
+func Insert(ctx context.Context, tx *store.Tx, tree *lb.Tree) error {
 	for _, insert := range []func() error{
 		func() error { return store.Insert(ctx, tx, &tree.LB) },
 		func() error { return store.Insert(ctx, tx, pointers(tree.Pools)...) },
