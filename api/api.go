@@ -30,6 +30,8 @@ type Config struct {
 	Providers []Provider
 	// Topology is that of load balancers whose flavor names none: SINGLE when empty, or ACTIVE_STANDBY.
 	Topology string
+	// DefaultQuota limits projects that have no limits of their own; nil is no limit. Its ProjectID means nothing.
+	DefaultQuota store.Quota
 	// NewID makes an object's id: a random UUID.
 	NewID func() string
 

@@ -21,10 +21,10 @@ type edit struct {
 	had  sizes // of the tree when the transaction began
 }
 
-type sizes struct{ listeners, pools, members, monitors, policies, rules int }
+type sizes struct{ balancers, listeners, pools, members, monitors, policies, rules int }
 
 func sizesOf(t *lb.Tree) sizes {
-	return sizes{len(t.Listeners), len(t.Pools), len(t.Members), len(t.Monitors), len(t.Policies), len(t.Rules)}
+	return sizes{0, len(t.Listeners), len(t.Pools), len(t.Members), len(t.Monitors), len(t.Policies), len(t.Rules)}
 }
 
 // edit locks a load balancer, hands its tree to change and writes what change added. change runs again when the database
@@ -60,8 +60,18 @@ func (s *Server) editIf(c *call, lbID string, settled func(*lb.LoadBalancer) boo
 	})
 }
 
-// insertNew writes the objects that were appended to the tree.
+// insertNew writes the objects that were appended to the tree, unless they are more than the project may have.
 func (e *edit) insertNew() error {
+	if sizesOf(e.tree) == e.had {
+		return nil
+	}
+	if err := e.checkQuota(); err != nil {
+		return err
+	}
+	return e.insertRows()
+}
+
+func (e *edit) insertRows() error {
 	t := e.tree
 	for _, insert := range []func() error{
 		func() error { return insertFrom(e, t.Pools, e.had.pools) },

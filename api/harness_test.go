@@ -47,6 +47,7 @@ var callers = map[string]identity.Caller{
 	"member-b":   {UserID: "ub", ProjectID: projectB, Roles: []string{"member"}},
 	"admin":      {UserID: "root", ProjectID: "admin", Roles: []string{"admin"}},
 	"unscoped":   {UserID: "ua"},
+	"noauth":     {ProjectID: projectA, IsAdmin: true},
 }
 
 type tokens struct{}

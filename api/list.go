@@ -25,20 +25,31 @@ func fieldsOf(c *call) func(string) bool {
 	return func(name string) bool { return slices.Contains(fields, name) }
 }
 
+// projectToList is the project of which the caller may list what there is: the one asked for, empty for all projects
+// where the policy allows that, or else the caller's own.
+func (s *Server) projectToList(c *call, resource string) (string, error) {
+	projectID := c.URL.Query().Get("project_id")
+	if projectID == "" {
+		projectID = c.URL.Query().Get("tenant_id")
+	}
+	if s.may(c, resource, policy.ListAll, projectID) {
+		return projectID, nil
+	}
+	if projectID == "" {
+		projectID = c.who.ProjectID
+	}
+	if projectID == "" || !s.may(c, resource, policy.List, projectID) {
+		return "", forbidden
+	}
+	return projectID, nil
+}
+
 // listAll answers GET of a project's objects, or of all projects' for those who may.
 func listAll[T store.Resource](s *Server, k *kind[T]) handler {
 	return func(c *call) error {
-		projectID := c.URL.Query().Get("project_id")
-		if projectID == "" {
-			projectID = c.URL.Query().Get("tenant_id")
-		}
-		if !s.may(c, k.name, policy.ListAll, projectID) {
-			if projectID == "" {
-				projectID = c.who.ProjectID
-			}
-			if projectID == "" || !s.may(c, k.name, policy.List, projectID) {
-				return forbidden
-			}
+		projectID, err := s.projectToList(c, k.name)
+		if err != nil {
+			return err
 		}
 		return s.list(c, func(q store.Query) error {
 			q.ProjectID = projectID
@@ -182,23 +193,24 @@ func (s *Server) appendLinks(b []byte, c *call, plural string, q store.Query, id
 	if len(ids) == 0 {
 		return append(b, ']')
 	}
-	link := func(rel, marker string, reverse bool) {
-		v := c.URL.Query()
-		v.Set("limit", strconv.Itoa(q.Limit))
-		v.Set("marker", marker)
-		v.Del("page_reverse")
-		if reverse {
-			v.Set("page_reverse", "True")
-		}
-		href := strings.TrimSuffix(c.base, "/") + c.path + "?" + v.Encode()
-		b = append(append(append(b, `{"rel":"`...), rel...), `","href":`...)
-		b = append(attr.AppendString(b, href), '}', ',')
-	}
 	if q.Marker != "" && (!q.Reverse || more) {
-		link("previous", ids[0], true)
+		b = c.appendLink(b, "previous", ids[0], q.Limit, true)
 	}
 	if more && !q.Reverse || q.Reverse {
-		link("next", ids[len(ids)-1], false)
+		b = c.appendLink(b, "next", ids[len(ids)-1], q.Limit, false)
 	}
 	return attr.Close(b, ']')
+}
+
+func (c *call) appendLink(b []byte, rel, marker string, limit int, reverse bool) []byte {
+	v := c.URL.Query()
+	v.Set("limit", strconv.Itoa(limit))
+	v.Set("marker", marker)
+	v.Del("page_reverse")
+	if reverse {
+		v.Set("page_reverse", "True")
+	}
+	href := strings.TrimSuffix(c.base, "/") + c.path + "?" + v.Encode()
+	b = append(append(append(b, `{"rel":"`...), rel...), `","href":`...)
+	return append(attr.AppendString(b, href), '}', ',')
 }

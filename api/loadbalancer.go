@@ -99,28 +99,33 @@ func (s *Server) chooseProvider(b *lb.LoadBalancer) error {
 func (s *Server) insertGraph(c *call, g *graph, subnet lb.Subnet) (*lb.Tree, error) {
 	var tree *lb.Tree
 	err := s.Store.Write(c.Context(), func(tx *store.Tx) error {
-		b := g.LoadBalancer
+		tree = &lb.Tree{LB: g.LoadBalancer}
+		b := &tree.LB
 		b.ID, b.OperatingStatus, b.Topology, b.VipPortOwned = s.NewID(), lb.Offline, s.Topology, b.VipPortID == nil
-		if err := store.Insert(c.Context(), tx, &b); err != nil {
+		e := &edit{call: c, s: s, tx: tx, tree: tree, had: sizes{balancers: 1}}
+		if err := e.addGraph(g, subnet); err != nil {
 			return err
 		}
-		tree = &lb.Tree{LB: b}
-		e := &edit{call: c, s: s, tx: tx, tree: tree}
-		if b.VipAddress == "" {
-			tree.LB.VipAddress = subnet.CIDR.Addr().String() // rules ask for its IP version
-			defer func() { tree.LB.VipAddress = "" }()
+		if err := e.checkQuota(); err != nil {
+			return err
 		}
-		if err := e.addGraph(g); err != nil {
+		if err := store.Insert(c.Context(), tx, b); err != nil {
 			return err
 		}
 		tx.Defer(tx.Now().Add(creationTimeout))
-		return e.insertNew()
+		return e.insertRows()
 	})
 	return tree, err
 }
 
-// addGraph adds pools first: listeners and policies lead to them by name.
-func (e *edit) addGraph(g *graph) error {
+// addGraph adds pools first: listeners and policies lead to them by name. Until the VIP has an address, its subnet's
+// stands for it: rules ask for the IP version.
+func (e *edit) addGraph(g *graph, subnet lb.Subnet) error {
+	b := &e.tree.LB
+	if b.VipAddress == "" {
+		b.VipAddress = subnet.CIDR.Addr().String()
+		defer func() { b.VipAddress = "" }()
+	}
 	pools := make(map[string]string, len(g.pools))
 	for i := range g.pools {
 		id, err := e.addPool(&g.pools[i])

@@ -56,6 +56,12 @@ func (s *Server) route() {
 	s.handle("GET /l7policies/{policy}/rules/{id}", show(s, &k.rule, rule.within))
 	s.handle("PUT /l7policies/{policy}/rules/{id}", put(s, rule))
 	s.handle("DELETE /l7policies/{policy}/rules/{id}", remove(s, rule))
+
+	s.handle("GET /quotas", s.listQuotas)
+	s.handle("GET /quotas/{project}", s.showQuota)
+	s.handle("GET /quotas/{project}/default", s.showDefaultQuota)
+	s.handle("PUT /quotas/{project}", s.putQuota)
+	s.handle("DELETE /quotas/{project}", s.resetQuota)
 }
 
 func (s *Server) statisticsOfLoadBalancer(c *call, id string) (store.Statistics, error) {
