@@ -98,6 +98,19 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
 	return slices.MinFunc(times, time.Time.Compare), true, nil
 }
 
+// EndLeases ends every lease of an owner, as a worker does that starts under the name of one that was killed: what that one
+// left half done need not wait for its leases to run out. Whatever it might still write is refused with ErrFenced.
+func (s *Store) EndLeases(ctx context.Context, owner string) error {
+	return s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "lease_owner" = '', "lease_until" = NULL, "lease_token" = "lease_token" + 1`+
+			` WHERE "lease_owner" = ? AND "lease_until" IS NOT NULL`, owner)
+		if err != nil {
+			return fmt.Errorf("cannot end the leases of %s: %w", owner, err)
+		}
+		return nil
+	})
+}
+
 // Write is Store.Write with the load balancer locked and the lease checked in the same transaction. ErrFenced, and
 // ErrNotFound when the load balancer is gone.
 func (l *Lease) Write(ctx context.Context, fn func(tx *Tx) error) error {

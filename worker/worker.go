@@ -56,7 +56,8 @@ type Options struct {
 	Controllers []string
 	ServerName  string
 
-	// Name tells this process from others in leases; random when empty.
+	// Name tells this process from others in leases; random when empty. One that is given must be this process's alone: what
+	// an earlier process of that name had leased is taken up at once.
 	Name string
 	// Workers is how many load balancers are worked on at once; 64.
 	Workers int
@@ -129,6 +130,7 @@ func New(o Options) *Worker {
 
 // Run works until ctx ends, and then finishes the steps at hand.
 func (w *Worker) Run(ctx context.Context) error {
+	w.endOldLeases(ctx)
 	var busy sync.WaitGroup
 	defer busy.Wait()
 	slots := make(chan struct{}, w.Workers)
@@ -159,6 +161,13 @@ func (w *Worker) Run(ctx context.Context) error {
 		if changed = w.rest(ctx, changed, idle); ctx.Err() != nil {
 			return nil
 		}
+	}
+}
+
+// endOldLeases takes up at once what a killed process of this name left. Without it their time has to run out.
+func (w *Worker) endOldLeases(ctx context.Context) {
+	if err := w.Store.EndLeases(ctx, w.Name); err != nil {
+		w.storeFailed(err)
 	}
 }
 
