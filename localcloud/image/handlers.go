@@ -59,7 +59,7 @@ func (s *Service) show(w http.ResponseWriter, r *http.Request, who httpx.Caller)
 // change edits an image, as only its owner and admins may.
 func (s *Service) change(r *http.Request, who httpx.Caller, edit func(*Image) error) (i Image, err error) {
 	err = s.state.Update(func(tx *state.Tx) error {
-		if i, err = state.Get[Image](tx, r.PathValue("id")); err != nil || !i.seenBy(who) {
+		if i, err = state.Get[Image](tx, r.PathValue("id")); err != nil || !i.SeenBy(who) {
 			return httpx.NotFound("", "No image found with ID %s", r.PathValue("id"))
 		}
 		if !who.Sees(i.Owner) {
@@ -165,7 +165,7 @@ func (s *Service) act(w http.ResponseWriter, r *http.Request, who httpx.Caller) 
 func (s *Service) delete(w http.ResponseWriter, r *http.Request, who httpx.Caller) error {
 	var gone Image
 	err := s.state.Update(func(tx *state.Tx) (err error) {
-		if gone, err = state.Get[Image](tx, r.PathValue("id")); err != nil || !gone.seenBy(who) {
+		if gone, err = state.Get[Image](tx, r.PathValue("id")); err != nil || !gone.SeenBy(who) {
 			return httpx.NotFound("", "Failed to find image %s to delete", r.PathValue("id"))
 		}
 		if !who.Sees(gone.Owner) {

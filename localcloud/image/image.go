@@ -125,7 +125,7 @@ func (s *Service) path(id string) string { return filepath.Join(s.opts.Dir, id) 
 // visible answers the image if the caller may see it; it hides the others' existence.
 func (s *Service) visible(r *http.Request, who httpx.Caller) (Image, error) {
 	i, err := state.Get[Image](s.state, r.PathValue("id"))
-	if errors.Is(err, state.ErrNotFound) || !i.seenBy(who) {
+	if errors.Is(err, state.ErrNotFound) || !i.SeenBy(who) {
 		return i, httpx.NotFound("", "No image found with ID %s", r.PathValue("id"))
 	}
 	return i, err

@@ -21,7 +21,7 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request, who httpx.Caller)
 	if err := order(query, r.URL.Query()); err != nil {
 		return err
 	}
-	images := state.List(s.state, func(i *Image) bool { return i.seenBy(who) && i.fits(taken, who) && i.hasProperties(r.URL.Query()) })
+	images := state.List(s.state, func(i *Image) bool { return i.SeenBy(who) && i.fits(taken, who) && i.hasProperties(r.URL.Query()) })
 	slices.Reverse(images)
 	page, err := httpx.SelectQuery(query, images, httpx.Lenient)
 	if err != nil {

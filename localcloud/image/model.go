@@ -49,8 +49,8 @@ func (i Image) Key() string { return i.ID }
 // Program is what an instance of the image runs, empty when it cannot run here.
 func (i Image) Program() string { return i.Properties[ProgramProperty] }
 
-// seenBy: everybody sees what is public or community, projects their own, admins all.
-func (i *Image) seenBy(who httpx.Caller) bool {
+// SeenBy tells whether the caller sees the image: everybody sees what is public or community, projects their own, admins all.
+func (i *Image) SeenBy(who httpx.Caller) bool {
 	return who.Sees(i.Owner) || i.Visibility == "public" || i.Visibility == "community"
 }
 
