@@ -44,7 +44,13 @@ func (e *edit) addMonitor(m lb.HealthMonitor) error {
 func (e *edit) addMember(m lb.Member) error {
 	e.begin(&m.Meta)
 	if m.RequestSriov {
-		return lb.Refuse(lb.DisabledOption, "The load balancer flavor does not allow SR-IOV member ports.")
+		switch may, err := e.memberSRIOV(); {
+		case err != nil:
+			return err
+		case !may:
+			return lb.Refuse(lb.DisabledOption, "The load balancer flavor does not allow SR-IOV member ports.")
+		}
+		m.VnicType = "direct"
 	}
 	if e.tree.MonitorOf(m.PoolID) == nil {
 		m.OperatingStatus = lb.NoMonitor

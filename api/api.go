@@ -49,13 +49,6 @@ type Config struct {
 	VIPNetworks, DeniedVIPNetworks []string
 }
 
-// Provider is a data plane by the name that users choose it by.
-type Provider struct {
-	Name        string
-	Description string
-	Can         lb.Capabilities
-}
-
 // Authenticator finds out who a request is from. Its errors are identity.ErrUnauthorized, identity.ErrUnavailable or the
 // request's own context's.
 type Authenticator interface {

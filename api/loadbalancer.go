@@ -34,7 +34,15 @@ func (s *Server) createLoadBalancer(c *call) error {
 	if err := s.allowCreate(c, &g.LoadBalancer, given); err != nil {
 		return err
 	}
-	subnets, err := s.place(c, &g.LoadBalancer, given)
+	chosen, err := s.choose(c, &g.LoadBalancer)
+	if err != nil {
+		return err
+	}
+	g.Topology = chosen.topology
+	if chosen.sriovVIP {
+		g.VipVnicType = "direct"
+	}
+	subnets, err := s.place(c, &g.LoadBalancer, given, chosen.vipNetworks)
 	if err != nil {
 		return err
 	}
@@ -42,9 +50,6 @@ func (s *Server) createLoadBalancer(c *call) error {
 		if err := s.lookUpSubnets(c, g.pools[i].members); err != nil {
 			return err
 		}
-	}
-	if err := s.chooseProvider(&g.LoadBalancer); err != nil {
-		return err
 	}
 	tree, err := s.insertGraph(c, g, subnets[*g.VipSubnetID])
 	if err != nil {
@@ -76,32 +81,13 @@ func (s *Server) allowCreate(c *call, b *lb.LoadBalancer, given attr.Given) erro
 	return nil
 }
 
-// chooseProvider settles who serves the load balancer, and how.
-func (s *Server) chooseProvider(b *lb.LoadBalancer) error {
-	switch {
-	case b.FlavorID != nil:
-		return lb.Refuse(lb.Validation, "Validation failure: Invalid flavor_id.")
-	case b.AvailabilityZone != nil:
-		return lb.Refuse(lb.Validation, "Validation failure: Invalid availability zone.")
-	}
-	if b.Provider == "" {
-		b.Provider = s.Providers[0].Name
-	}
-	for _, p := range s.Providers {
-		if p.Name == b.Provider {
-			return nil
-		}
-	}
-	return lb.Refuse(lb.InvalidOption, "Provider '%s' is not enabled.", b.Provider)
-}
-
 // insertGraph writes the rows. A worker leaves them alone until the VIP's port is known, or the API had its time.
 func (s *Server) insertGraph(c *call, g *graph, subnet lb.Subnet) (*lb.Tree, error) {
 	var tree *lb.Tree
 	err := s.Store.Write(c.Context(), func(tx *store.Tx) error {
 		tree = &lb.Tree{LB: g.LoadBalancer}
 		b := &tree.LB
-		b.ID, b.OperatingStatus, b.Topology, b.VipPortOwned = s.NewID(), lb.Offline, s.Topology, b.VipPortID == nil
+		b.ID, b.OperatingStatus, b.VipPortOwned = s.NewID(), lb.Offline, b.VipPortID == nil
 		e := &edit{call: c, s: s, tx: tx, tree: tree, had: sizes{balancers: 1}}
 		if err := e.addGraph(g, subnet); err != nil {
 			return err
@@ -122,6 +108,9 @@ func (s *Server) insertGraph(c *call, g *graph, subnet lb.Subnet) (*lb.Tree, err
 // stands for it: rules ask for the IP version.
 func (e *edit) addGraph(g *graph, subnet lb.Subnet) error {
 	b := &e.tree.LB
+	if err := e.tree.ValidateLoadBalancer(b); err != nil {
+		return err
+	}
 	if b.VipAddress == "" {
 		b.VipAddress = subnet.CIDR.Addr().String()
 		defer func() { b.VipAddress = "" }()

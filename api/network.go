@@ -79,8 +79,8 @@ func (s *Server) lookUpSecurity(c *call, now, was *lb.LoadBalancer) error {
 }
 
 // place finds out where the VIP goes, from what the request says and what the caller can see. subnets are those of all
-// VIPs by id.
-func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given) (subnets map[string]lb.Subnet, err error) {
+// VIPs by id. allowed are the networks of the availability zone, nil for the configured ones.
+func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given, allowed []string) (subnets map[string]lb.Subnet, err error) {
 	switch {
 	case b.VipPortID != nil:
 		err = s.placeOnPort(c, b, given)
@@ -96,7 +96,7 @@ func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given) (subnets m
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkVIPNetwork(*b.VipNetworkID); err != nil {
+	if err := s.checkVIPNetwork(*b.VipNetworkID, allowed); err != nil {
 		return nil, err
 	}
 	subnets = map[string]lb.Subnet{}
@@ -156,10 +156,13 @@ func (s *Server) placeOnNetwork(c *call, b *lb.LoadBalancer) error {
 	return b.PlaceOnNetwork(network, subnets, free)
 }
 
-// checkVIPNetwork asks what the operator allows.
-func (s *Server) checkVIPNetwork(id string) error {
+// checkVIPNetwork asks what the operator allows: in general, or in the load balancer's availability zone.
+func (s *Server) checkVIPNetwork(id string, allowed []string) error {
+	if allowed == nil {
+		allowed = s.VIPNetworks
+	}
 	is := func(other string) bool { return strings.EqualFold(other, id) }
-	if len(s.VIPNetworks) > 0 && !slices.ContainsFunc(s.VIPNetworks, is) || slices.ContainsFunc(s.DeniedVIPNetworks, is) {
+	if len(allowed) > 0 && !slices.ContainsFunc(allowed, is) || slices.ContainsFunc(s.DeniedVIPNetworks, is) {
 		return lb.Refuse(lb.Validation, "Validation failure: Supplied VIP network_id is not allowed by the configuration of this deployment.")
 	}
 	return nil

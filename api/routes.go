@@ -57,6 +57,13 @@ func (s *Server) route() {
 	s.handle("PUT /l7policies/{policy}/rules/{id}", put(s, rule))
 	s.handle("DELETE /l7policies/{policy}/rules/{id}", remove(s, rule))
 
+	s.addShelves()
+	s.handle("GET /providers", s.listProviders)
+	s.handle("GET /providers/{provider}/flavor_capabilities", s.listSettings("provider-flavor", "flavor_capabilities",
+		func(p *Provider) []Setting { return p.FlavorSettings }))
+	s.handle("GET /providers/{provider}/availability_zone_capabilities", s.listSettings("provider-availability-zone",
+		"availability_zone_capabilities", func(p *Provider) []Setting { return p.ZoneSettings }))
+
 	s.handle("GET /quotas", s.listQuotas)
 	s.handle("GET /quotas/{project}", s.showQuota)
 	s.handle("GET /quotas/{project}/default", s.showDefaultQuota)
