@@ -2,6 +2,7 @@ package haproxy_test
 
 import (
 	"flag"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,4 +196,10 @@ func judge(t *testing.T, text string) (string, error) {
 	cmd := exec.CommandContext(t.Context(), "haproxy", "-c", "-dW", "-f", file)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func environmentVIPs() []agentapi.VIP {
+	return []agentapi.VIP{{Address: netip.MustParsePrefix("192.0.2.10/24")}}
 }

@@ -18,7 +18,7 @@ type condition struct {
 type action struct {
 	Policy    string
 	Statement string
-	If        string // the names of its conditions, which must all hold
+	If        []string // conditions, which must all hold
 }
 
 // addPolicies writes a listener's policies. A policy without enabled rules matches nothing, and one that leads to a
@@ -36,7 +36,7 @@ func (t *tree) addPolicies(f *frontend, l lb.Listener) error {
 		if statement == "" {
 			continue
 		}
-		a := action{Policy: p.ID, Statement: statement}
+		var terms []string
 		for _, r := range rules {
 			c, err := ruleCondition(r)
 			if err != nil {
@@ -44,14 +44,28 @@ func (t *tree) addPolicies(f *frontend, l lb.Listener) error {
 			}
 			f.Conditions = append(f.Conditions, c)
 			if r.Invert {
-				a.If += " !" + c.Name
+				terms = append(terms, "!"+c.Name)
 			} else {
-				a.If += " " + c.Name
+				terms = append(terms, c.Name)
 			}
 		}
-		f.Actions = append(f.Actions, a)
+		f.addAction(p.ID, statement, terms)
 	}
 	return nil
+}
+
+// maxTerms is how many conditions are put into one line, which takes at most 64 words.
+const maxTerms = 40
+
+// addAction adds what is done if all conditions hold. Where they are too many for a line, a variable carries over that those
+// of the lines before held.
+func (f *frontend) addAction(policy, statement string, terms []string) {
+	for part := 0; len(terms) > maxTerms; part++ {
+		variable := fmt.Sprintf("txn.policy%d_%d", len(f.Actions), part)
+		f.Actions = append(f.Actions, action{policy, "http-request set-var(" + variable + ") bool(true)", terms[:maxTerms]})
+		terms = append([]string{"{ var(" + variable + ") -m bool }"}, terms[maxTerms:]...)
+	}
+	f.Actions = append(f.Actions, action{policy, statement, terms})
 }
 
 func (t *tree) statement(p lb.L7Policy, l lb.Listener) (string, error) {
