@@ -15,7 +15,6 @@ type view struct {
 	RunDir    string
 	Digest    string
 	MaxConn   int
-	Sticky    bool // some backend keeps a table that the next process should inherit
 	Whole     bool // false while the digest is computed: what can be changed at run time is left out
 	Frontends []*frontend
 	Backends  []*backend
@@ -57,7 +56,6 @@ func (t *tree) view(env Environment) (*view, error) {
 				return nil, fmt.Errorf("pool %s: %w", id, err)
 			}
 			v.Backends = append(v.Backends, b)
-			v.Sticky = v.Sticky || b.Table != ""
 		}
 	}
 	v.MaxConn = min(maxConn(v.Frontends), env.MaxConn)

@@ -171,7 +171,7 @@ type Web struct {
 	Served   atomic.Int64
 	Checked  atomic.Int64
 	Ill      atomic.Bool
-	Requests func(*http.Request) // called for each request that is no check, if set
+	Requests atomic.Value // func(*http.Request), called for each request that is no check, if set
 	listener net.Listener
 }
 
@@ -194,8 +194,11 @@ func (w *Web) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Served.Add(1)
-	if w.Requests != nil {
-		w.Requests(r)
+	if f, ok := w.Requests.Load().(func(*http.Request)); ok {
+		f(r)
+	}
+	if r.URL.Path == "/login" {
+		out.Header().Set("Set-Cookie", "sess=of-"+w.Name)
 	}
 	fmt.Fprintf(out, "%s\n", w.Name)
 }

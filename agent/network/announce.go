@@ -38,15 +38,19 @@ func (n *Network) announce(link netlink.Link, vips []agentapi.VIP) {
 		}
 		defer unix.Close(fd)
 		for _, a := range fresh {
-			frame := gratuitousARP(mac, a)
-			if a.Is6() {
-				frame = neighbourAdvertisement(mac, a)
-			}
+			frame := announcement(mac, a)
 			to := &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index, Halen: 6, Addr: [8]byte(append(frame[:6:6], 0, 0))}
 			_ = unix.Sendto(fd, frame, 0, to)
 		}
 		return nil
 	})
+}
+
+func announcement(mac net.HardwareAddr, a netip.Addr) []byte {
+	if a.Is6() {
+		return neighbourAdvertisement(mac, a)
+	}
+	return gratuitousARP(mac, a)
 }
 
 // gratuitousARP is a request for one's own address (RFC 5227, 2.3 "ARP Announcement").
