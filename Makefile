@@ -14,7 +14,7 @@ run: deps-run build
 	bin/octavo standalone --demo --data-dir $(DATA_DIR) --listen $(LISTEN)
 
 build:
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent
 
 # Everything that CI runs.
 test: deps-test check build test-unit test-e2e

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/octavo-lb/octavo/agent/controller"
 	"github.com/octavo-lb/octavo/agent/network"
 	"github.com/octavo-lb/octavo/agent/probe"
@@ -94,6 +96,11 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	}
 	limit, err := connections()
 	if err != nil {
+		return nil, err
+	}
+	if err := dropPrivileges(); errors.Is(err, unix.ENOTSUP) {
+		config.Logger.Info("this octavo-agent was built with cgo and keeps all of root's capabilities")
+	} else if err != nil {
 		return nil, err
 	}
 	a.proxy, err = proxy.New(ctx, proxy.Options{

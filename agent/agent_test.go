@@ -274,6 +274,29 @@ func TestCountersGrow(t *testing.T) {
 	count(2)
 }
 
+// TestPrivileges: HAProxy has none, and the agent no more than it uses.
+func TestPrivileges(t *testing.T) {
+	w := newWorld(t)
+	w.instance.StartAgent(t)
+	w.put(t, basic)
+	status := func(pid string) string { return w.instance.Output(t, "cat", "/proc/"+pid+"/status") }
+	haproxy := status(strings.TrimSpace(w.instance.Output(t, "pgrep", "-n", "haproxy")))
+	for _, want := range []string{"CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"} {
+		if !strings.Contains(haproxy, want) {
+			t.Errorf("HAProxy's status lacks %q:\n%s", want, haproxy)
+		}
+	}
+	if strings.Contains(haproxy, "Uid:\t0") {
+		t.Errorf("HAProxy runs as root:\n%s", haproxy)
+	}
+	agent := status(strings.TrimSpace(w.instance.Output(t, "pgrep", "octavo-agent")))
+	for _, line := range []string{"CapEff", "CapPrm", "CapBnd"} {
+		if !strings.Contains(agent, line+":\t00000000002030eb") {
+			t.Errorf("the agent has other capabilities than it should:\n%s", agent)
+		}
+	}
+}
+
 // TestCertificateIsRenewed, and the connection goes on with the new one.
 func TestCertificateIsRenewed(t *testing.T) {
 	w := newWorld(t)
@@ -421,4 +444,13 @@ func TestPing(t *testing.T) {
 	}
 	w.net.AddAddress(t, "10.0.0.11/24")
 	w.controller.Await(t, 10*time.Second, "m1 ONLINE again", membersAre(lb.Online, lb.Online))
+}
+
+// TestWithoutHAProxy: the agent says so and does not start.
+func TestWithoutHAProxy(t *testing.T) {
+	w := newWorld(t)
+	out, err := w.instance.Command(w.instance.Binary, "--config-drive", w.instance.Drive, "--haproxy", "/nowhere/haproxy").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cannot run /nowhere/haproxy, is HAProxy installed?") {
+		t.Errorf("%v: %s", err, out)
+	}
 }

@@ -32,7 +32,7 @@ const MAC = "02:00:00:00:00:64"
 type Instance struct {
 	Binary  string
 	holder  *exec.Cmd // keeps the namespaces
-	drive   string
+	Drive   string    // the config drive
 	mu      sync.Mutex
 	agent   *exec.Cmd
 	log     *lockedBuffer
@@ -57,7 +57,7 @@ while :; do sleep 3600 & wait $!; done
 // New makes an instance that is linked to the network beside it.
 func New(t testing.TB, beside *Network) *Instance {
 	t.Helper()
-	i := &Instance{Binary: build(t), drive: t.TempDir(), log: &lockedBuffer{}}
+	i := &Instance{Binary: build(t), Drive: t.TempDir(), log: &lockedBuffer{}}
 	i.holder = exec.Command("bash", "-c", setUp)
 	i.holder.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS, Setpgid: true,
@@ -104,6 +104,7 @@ var compiled = sync.OnceValues(func() (string, error) {
 	}
 	path := filepath.Join(dir, "octavo-agent")
 	cmd := exec.Command("go", "build", "-o", path, "github.com/octavo-lb/octavo/cmd/octavo-agent")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building octavo-agent: %w\n%s", err, out)
 	}
@@ -117,7 +118,7 @@ func (i *Instance) Boot(t testing.TB, boot agentapi.Boot) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(i.drive, "openstack/latest/user_data")
+	path := filepath.Join(i.Drive, "openstack/latest/user_data")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func (i *Instance) Output(t testing.TB, name string, args ...string) string {
 // StartAgent starts the agent in the instance.
 func (i *Instance) StartAgent(t testing.TB) {
 	t.Helper()
-	cmd := i.Command(i.Binary, "--config-drive", i.drive)
+	cmd := i.Command(i.Binary, "--config-drive", i.Drive)
 	cmd.Stdout, cmd.Stderr = i.log, i.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
