@@ -81,7 +81,7 @@ func (p *iniParser) startSection(line string) error {
 func (p *iniParser) assign(line string) error {
 	at := strings.IndexAny(line, ":=")
 	if at < 0 {
-		return errors.New("the line has neither = nor :") // and is not shown: it may be half a password
+		return errors.New("the line has neither an equals sign nor a colon") // and is not shown: it may be half a password
 	}
 	key, text := strings.TrimSpace(line[:at]), unquote(strings.TrimSpace(line[at+1:]))
 	if key == "" {

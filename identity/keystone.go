@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -103,8 +104,7 @@ func (k *Keystone) IdentifyToken(ctx context.Context, token string) (Caller, err
 	}
 	key := sha256.Sum256([]byte(token)) // the caches hold no token that a memory dump could show
 	if c, err, known := k.remembered(key); known {
-		c.Token = token
-		return c, err
+		return c.showing(token), err
 	}
 	flight := k.flights.DoChan(string(key[:]), func() (any, error) {
 		return k.validate(context.WithoutCancel(ctx), key, token)
@@ -112,11 +112,16 @@ func (k *Keystone) IdentifyToken(ctx context.Context, token string) (Caller, err
 	select {
 	case result := <-flight:
 		c, _ := result.Val.(Caller)
-		c.Token = token
-		return c, result.Err
+		return c.showing(token), result.Err
 	case <-ctx.Done():
 		return Caller{}, ctx.Err()
 	}
+}
+
+// showing is the caller of one request: nothing that it may change is anybody else's.
+func (c Caller) showing(token string) Caller {
+	c.Token, c.Roles = token, slices.Clone(c.Roles)
+	return c
 }
 
 // plausible keeps from asking about what cannot be a token: nothing, too much, or not printable.

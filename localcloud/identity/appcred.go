@@ -100,16 +100,20 @@ func (s *Service) createAppCredential(w http.ResponseWriter, r *http.Request, wh
 
 // mayCreate refuses to make credentials for others, without a project, and by a credential that is itself restricted.
 func (s *Service) mayCreate(userID string, who httpx.Caller) error {
-	t, ok := s.open(who.Token)
-	if !ok || who.UserID != userID || who.ProjectID == "" {
+	if who.UserID != userID || who.ProjectID == "" || s.restricted(who) {
 		return forbidden("create_application_credential")
 	}
-	if t.AppCred != "" {
-		if c, err := state.Get[appCredential](s.state, t.AppCred); err != nil || !c.Unrestricted {
-			return forbidden("create_application_credential")
-		}
-	}
 	return nil
+}
+
+// restricted tells whether the caller is a program that must not make or delete credentials.
+func (s *Service) restricted(who httpx.Caller) bool {
+	t, ok := s.open(who.Token)
+	if !ok || t.AppCred == "" {
+		return !ok
+	}
+	c, err := state.Get[appCredential](s.state, t.AppCred)
+	return err != nil || !c.Unrestricted
 }
 
 func (s *Service) buildAppCredential(body *newAppCredential, who httpx.Caller) (appCredential, error) {
@@ -169,7 +173,10 @@ func (s *Service) showAppCredential(w http.ResponseWriter, r *http.Request, _ ht
 	return httpx.Write(w, http.StatusOK, map[string]any{"application_credential": s.shownAppCredential(r, c)})
 }
 
-func (s *Service) deleteAppCredential(w http.ResponseWriter, r *http.Request, _ httpx.Caller) error {
+func (s *Service) deleteAppCredential(w http.ResponseWriter, r *http.Request, who httpx.Caller) error {
+	if s.restricted(who) {
+		return forbidden("delete_application_credential")
+	}
 	c, err := s.appCredentialOf(r)
 	if err != nil {
 		return err

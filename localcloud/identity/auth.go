@@ -105,6 +105,9 @@ func (s *Service) byPassword(t token, shown userAndPassword, wanted scope) (toke
 
 func (s *Service) byToken(t token, text string, wanted scope) (token, error) {
 	parent, ok := s.open(text)
+	if ok {
+		_, ok = s.grantOf(parent) // a new token must not outlive what ended this one, such as a changed password
+	}
 	if !ok {
 		return t, unauthorized
 	}

@@ -90,6 +90,7 @@ func TestClientUsesApplicationCredentials(t *testing.T) {
 		t.Errorf("the credential's token is for %+v, %v", caller, err)
 	}
 	program.Refused("403", "application", "credential", "create", "grandchild")
+	program.Refused("403", "application", "credential", "delete", "ci")
 	demo.Refused("not find role assignment", "application", "credential", "create", "--role", "admin", "more")
 	demo.Run("application", "credential", "delete", "ci")
 	if _, err := c.Authenticate(t.Context(), token); err == nil {

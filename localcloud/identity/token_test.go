@@ -210,6 +210,20 @@ func TestRescopedTokenKeepsItsExpiryAndItsEnd(t *testing.T) {
 	}
 }
 
+func TestEndedTokenMakesNoNewOne(t *testing.T) {
+	c := newCloud(t)
+	demo := c.issue(t, "demo", "demopw", inProject("demo"))
+	admin := c.issue(t, "admin", "adminpw", inProject("admin"))
+	a, _ := c.findUser(&reference{Name: "demo", Domain: &reference{ID: DefaultDomain}})
+	c.pass(time.Second)
+	c.call(t, "PATCH", "/v3/users/"+a.ID, admin, `{"user": {"password": "new"}}`)
+	c.pass(time.Second)
+	rescope := fmt.Sprintf(`{"auth": {"identity": {"methods": ["token"], "token": {"id": %q}}}}`, demo)
+	if status, header, _ := c.call(t, "POST", "/v3/auth/tokens", "", rescope); status != 401 || header.Get("X-Subject-Token") != "" {
+		t.Errorf("%d: a token from before the password was changed makes a new one", status)
+	}
+}
+
 func TestValidationOfAnotherUsersToken(t *testing.T) {
 	c := newCloud(t)
 	service := c.issue(t, "octavia", "octaviapw", inProject("service"))

@@ -50,11 +50,13 @@ func readKey(block *pem.Block, passphrase []byte) (crypto.PrivateKey, error) {
 		if der, err = decryptPKCS8(der, passphrase, newBudget()); err != nil {
 			return nil, err
 		}
-	case x509.IsEncryptedPEMBlock(block): // old and weak, but it is only the form that the tenant's file has
+	//lint:ignore SA1019 old and weak, but the form that the tenant's file has
+	case x509.IsEncryptedPEMBlock(block):
 		if len(passphrase) == 0 {
 			return nil, errors.New("it has a passphrase, which is not there")
 		}
 		var err error
+		//lint:ignore SA1019 see above: nobody learns from us whether its padding is right but the tenant
 		if der, err = x509.DecryptPEMBlock(block, passphrase); err != nil {
 			return nil, errWrongPassphrase
 		}
