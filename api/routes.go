@@ -64,6 +64,12 @@ func (s *Server) route() {
 	s.handle("GET /providers/{provider}/availability_zone_capabilities", s.listSettings("provider-availability-zone",
 		"availability_zone_capabilities", func(p *Provider) []Setting { return p.ZoneSettings }))
 
+	s.handle("GET /octavia/amphorae", s.listAmphorae)
+	s.handle("GET /octavia/amphorae/{id}", s.showAmphora)
+	s.handle("GET /octavia/amphorae/{id}/stats", s.showAmphoraStatistics)
+	s.handle("PUT /octavia/amphorae/{id}/config", s.configureAmphora)
+	s.handle("DELETE /octavia/amphorae/{id}", s.deleteAmphora)
+
 	s.handle("GET /quotas", s.listQuotas)
 	s.handle("GET /quotas/{project}", s.showQuota)
 	s.handle("GET /quotas/{project}/default", s.showDefaultQuota)

@@ -158,16 +158,6 @@ func showStatistics[T store.Resource](s *Server, k *kind[T], read func(c *call, 
 		if err != nil {
 			return err
 		}
-		b := append([]byte(nil), `{"stats":{`...)
-		for _, counter := range []struct {
-			name  string
-			value int64
-		}{
-			{"bytes_in", n.BytesIn}, {"bytes_out", n.BytesOut}, {"active_connections", n.ActiveConnections},
-			{"total_connections", n.TotalConnections}, {"request_errors", n.RequestErrors},
-		} {
-			b = append(strconv.AppendInt(attr.AppendName(b, counter.name), counter.value, 10), ',')
-		}
-		return c.write(200, append(attr.Close(b, '}'), '}'))
+		return c.write(200, append(appendStatistics([]byte(`{"stats":{`), n), "}}"...))
 	}
 }
