@@ -32,8 +32,13 @@ func (c *Config) Dump(w io.Writer) error {
 	})
 }
 
+//go:generate go run ./internal/sample ../docs/octavia.conf.sample
+
 // Reference writes every key with its documentation, default and range, all commented out: the sample file.
 func Reference(w io.Writer) error {
+	if _, err := fmt.Fprintln(w, "# Every key that Octavo reads, with its default. Generated from the declarations in package config."); err != nil {
+		return err
+	}
 	section := ""
 	for _, o := range options() {
 		if o.section != section {
