@@ -2,6 +2,8 @@ package store
 
 import (
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -122,6 +124,22 @@ func (d *dialect) excluded(column string) string {
 		return "VALUES(" + quote(column) + ")"
 	}
 	return "excluded." + quote(column)
+}
+
+// isIn tells whether an expression is one of ids. Where the database can take them as one parameter, the statement is the
+// same for any number of them: it is parsed once, or in no time.
+func (d *dialect) isIn(expression string, ids []string) (string, []any) {
+	switch d {
+	case sqliteDialect:
+		list, err := json.Marshal(ids)
+		if err != nil {
+			panic(fmt.Sprintf("store: a list of strings: %v", err)) // cannot be
+		}
+		return expression + ` IN (SELECT value FROM json_each(?))`, []any{string(list)}
+	case postgresDialect:
+		return expression + ` = ANY(?)`, []any{ids}
+	}
+	return expression + ` IN ` + placeholders(len(ids)), anys(ids)
 }
 
 func quote(name string) string { return `"` + name + `"` }

@@ -46,13 +46,14 @@ func (tx *Tx) heartbeats(ctx context.Context, beats []Beat) (refused []string, e
 		return refused, err
 	}
 	var cases strings.Builder
-	args, ids := []any{formatTime(tx.now)}, make([]any, 0, len(accepted))
+	args, ids := []any{formatTime(tx.now)}, make([]string, 0, len(accepted))
 	for _, b := range accepted {
 		fmt.Fprintf(&cases, " WHEN ? THEN %d", b.Report.Sequence)
 		args, ids = append(args, b.AmphoraID), append(ids, b.AmphoraID)
 	}
+	condition, in := tx.r.dialect.isIn(quote("id"), ids)
 	_, err = tx.r.exec(ctx, `UPDATE "amphora" SET "last_report_at" = ?, "sequence" = CASE "id"`+cases.String()+
-		` END WHERE "id" IN `+placeholders(len(ids)), append(args, ids...)...)
+		` END WHERE `+condition, append(args, in...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +67,15 @@ func (tx *Tx) lockBeating(ctx context.Context, beats []Beat) (accepted []Beat, r
 		sequence int64
 	}
 	places := make(map[string]place, len(beats))
-	ids := make([]any, len(beats))
+	ids := make([]string, len(beats))
 	for i, b := range beats {
 		ids[i] = b.AmphoraID
 	}
 	var id string
 	var at place
-	err = tx.r.each(ctx, `SELECT "id", "boot", "sequence" FROM "amphora" WHERE "id" IN `+placeholders(len(ids))+
-		` ORDER BY "id"`+tx.r.dialect.forUpdate, ids, func() { places[id] = at }, &id, &at.boot, &at.sequence)
+	condition, args := tx.r.dialect.isIn(quote("id"), ids)
+	err = tx.r.each(ctx, `SELECT "id", "boot", "sequence" FROM "amphora" WHERE `+condition+
+		` ORDER BY "id"`+tx.r.dialect.forUpdate, args, func() { places[id] = at }, &id, &at.boot, &at.sequence)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +92,7 @@ func (tx *Tx) lockBeating(ctx context.Context, beats []Beat) (accepted []Beat, r
 }
 
 // countBeating takes in the counters that changed; those of idle listeners cost nothing.
-func (tx *Tx) countBeating(ctx context.Context, beats []Beat, ids []any) error {
+func (tx *Tx) countBeating(ctx context.Context, beats []Beat, ids []string) error {
 	type key struct{ listener, amphora string }
 	var k key
 	type count struct {
@@ -99,8 +101,9 @@ func (tx *Tx) countBeating(ctx context.Context, beats []Beat, ids []any) error {
 	}
 	var c count
 	stored := map[key]count{}
+	condition, args := tx.r.dialect.isIn(quote("amphora_id"), ids)
 	err := tx.r.each(ctx, `SELECT "listener_id", "amphora_id", "boot", "status", "active_connections", "`+strings.Join(counters, `", "`)+
-		`" FROM "listener_statistics" WHERE "amphora_id" IN `+placeholders(len(ids)), ids, func() { stored[k] = c },
+		`" FROM "listener_statistics" WHERE `+condition, args, func() { stored[k] = c },
 		&k.listener, &k.amphora, &c.boot, &c.Status, &c.ActiveConnections, &c.TotalConnections, &c.RequestErrors, &c.BytesIn, &c.BytesOut)
 	if err != nil {
 		return err

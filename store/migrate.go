@@ -49,7 +49,11 @@ func (t *target) migrate(ctx context.Context, d *dialect, db *sql.DB) error {
 		return &openError{fmt.Sprintf("the database %s was written by a newer version of Octavo: run that version, or restore "+
 			"a backup from before the upgrade", t), fmt.Errorf("its schema is %d, this version knows %d", current, known)}
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	applied, err := provider.Up(ctx)
+	if err == nil && d == sqliteDialect && len(applied) > 0 {
+		err = adviseSQLite(ctx, db)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot bring the schema up to date: %w", err)
 	}
 	return nil

@@ -96,28 +96,26 @@ func RefsOfPolicies(ctx context.Context, r Reader, ids ...string) (map[string]Po
 
 // eachRef calls do with the rows that name one of ids in column, in order of creation within order.
 func eachRef(ctx context.Context, r Reader, t *table, column, order string, ids []string, do func(of, id string)) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	var of, id string
-	err := r.reader().each(ctx, `SELECT o.`+quote(column)+`, o."id" FROM `+quote(t.name)+` o WHERE o.`+quote(column)+` IN `+
-		placeholders(len(ids))+` ORDER BY `+order+`o."created_at", o."id"`, anys(ids), func() { do(of, id) }, &of, &id)
-	if err != nil {
-		return fmt.Errorf("cannot read which %s belong together: %w", t.name, err)
-	}
-	return nil
+	return eachPair(ctx, r, `SELECT o.`+quote(column)+`, o."id" FROM `+quote(t.name)+` o WHERE `, `o.`+quote(column), ids,
+		` ORDER BY `+order+`o."created_at", o."id"`, do)
 }
 
 func eachRedirect(ctx context.Context, r Reader, ids []string, do func(of, id string)) error {
+	return eachPair(ctx, r, `SELECT o."redirect_pool_id", o."listener_id" FROM "l7policy" o WHERE o."admin_state_up"`+
+		` AND EXISTS (SELECT 1 FROM "l7rule" x WHERE x."l7policy_id" = o."id") AND `, `o."redirect_pool_id"`, ids,
+		` ORDER BY o."created_at", o."id"`, do)
+}
+
+// eachPair calls do with two columns of the rows in which expression is one of ids.
+func eachPair(ctx context.Context, r Reader, start, expression string, ids []string, end string, do func(of, id string)) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	condition, args := r.reader().dialect.isIn(expression, ids)
 	var of, id string
-	err := r.reader().each(ctx, `SELECT o."redirect_pool_id", o."listener_id" FROM "l7policy" o WHERE o."redirect_pool_id" IN `+
-		placeholders(len(ids))+` AND o."admin_state_up" AND EXISTS (SELECT 1 FROM "l7rule" x WHERE x."l7policy_id" = o."id")`+
-		` ORDER BY o."created_at", o."id"`, anys(ids), func() { do(of, id) }, &of, &id)
+	err := r.reader().each(ctx, start+condition+end, args, func() { do(of, id) }, &of, &id)
 	if err != nil {
-		return fmt.Errorf("cannot read which listeners redirect to pools: %w", err)
+		return fmt.Errorf("cannot read which objects belong together: %w", err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 var kept = map[string][]string{
 	"load_balancer": {"generation", "created", "deleting", "topology", "observed_generation", "failure", "vip_port_owned",
 		"cloud_generation", "failures", "failure_at", "next_try_at", "due_at", "wake_seq", "lease_owner", "lease_token",
-		"lease_until"},
+		"lease_until", "converged"},
 	"listener":       {"generation", "created", "deleting"},
 	"pool":           {"generation", "created", "deleting"},
 	"member":         {"generation", "created", "deleting", "loadbalancer_id", "pool_id"},

@@ -100,9 +100,8 @@ func (s *Store) StatisticsOfAmphora(ctx context.Context, amphoraID string) (map[
 // statistics sums up the rows that have one of the ids in column, by group.
 func (s *Store) statistics(ctx context.Context, column, group string, ids []string) (map[string]Statistics, error) {
 	totals := make(map[string]Statistics, len(ids))
-	args := make([]any, len(ids))
-	for i, id := range ids {
-		args[i], totals[id] = id, Statistics{}
+	for _, id := range ids {
+		totals[id] = Statistics{}
 	}
 	if len(ids) == 0 {
 		return totals, nil
@@ -111,10 +110,11 @@ func (s *Store) statistics(ctx context.Context, column, group string, ids []stri
 	for _, c := range counters {
 		sums = append(sums, `SUM("`+c+`" + "base_`+c+`")`)
 	}
+	condition, args := s.dialect.isIn(quote(column), ids)
 	var id string
 	var t Statistics
 	err := s.read.each(ctx, `SELECT `+quote(group)+`, `+strings.Join(sums, ", ")+` FROM "listener_statistics" WHERE `+
-		quote(column)+` IN `+placeholders(len(ids))+` GROUP BY `+quote(group), args, func() { totals[id] = t },
+		condition+` GROUP BY `+quote(group), args, func() { totals[id] = t },
 		&id, &t.ActiveConnections, &t.TotalConnections, &t.RequestErrors, &t.BytesIn, &t.BytesOut)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read statistics: %w", err)

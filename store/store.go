@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,22 +95,13 @@ func (o *Options) fill() {
 	}
 }
 
-// checkedSize is up to which size a SQLite file is read through at start to find damage: about a second's work.
-const checkedSize = 64 << 20
-
 func (s *Store) prepare(ctx context.Context, t *target) error {
 	if err := s.writeDB.PingContext(ctx); err != nil {
 		return err
 	}
 	if t.system == "sqlite" {
-		if info, err := os.Stat(t.file); err == nil && info.Size() <= checkedSize {
-			var verdict string
-			if err := s.writeDB.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-				return err
-			}
-			if verdict != "ok" {
-				return t.damaged(errors.New(verdict))
-			}
+		if err := t.checkSQLite(ctx, s.writeDB); err != nil {
+			return err
 		}
 	}
 	return t.migrate(ctx, s.dialect, s.writeDB)

@@ -34,13 +34,15 @@ CREATE TABLE load_balancer (
   wake_seq ${int} NOT NULL,
   lease_owner ${str} NOT NULL,
   lease_token ${int} NOT NULL,
-  lease_until ${time}
+  lease_until ${time},
+  converged ${bool} GENERATED ALWAYS AS (observed_generation >= generation AND NOT deleting) STORED
 ) ${table};
 CREATE INDEX load_balancer_created ON load_balancer (created_at, id);
-CREATE INDEX load_balancer_project ON load_balancer (project_id, created_at, id);
+CREATE INDEX load_balancer_project ON load_balancer (project_id, created_at, id, deleting);
 CREATE INDEX load_balancer_name ON load_balancer (name, created_at, id);
 CREATE INDEX load_balancer_vip_port ON load_balancer (vip_port_id);
 CREATE INDEX load_balancer_vip_address ON load_balancer (vip_address);
+CREATE INDEX load_balancer_converged ON load_balancer (converged, created_at, id);
 CREATE INDEX load_balancer_due ON load_balancer (due_at);
 CREATE INDEX load_balancer_lease ON load_balancer (lease_until);
 
@@ -83,7 +85,7 @@ CREATE TABLE listener (
 ) ${table};
 CREATE INDEX listener_owner ON listener (loadbalancer_id);
 CREATE INDEX listener_created ON listener (created_at, id);
-CREATE INDEX listener_project ON listener (project_id, created_at, id);
+CREATE INDEX listener_project ON listener (project_id, created_at, id, deleting);
 CREATE INDEX listener_name ON listener (name, created_at, id);
 CREATE INDEX listener_default_pool ON listener (default_pool_id);
 
@@ -115,7 +117,7 @@ CREATE TABLE pool (
 ) ${table};
 CREATE INDEX pool_owner ON pool (loadbalancer_id);
 CREATE INDEX pool_created ON pool (created_at, id);
-CREATE INDEX pool_project ON pool (project_id, created_at, id);
+CREATE INDEX pool_project ON pool (project_id, created_at, id, deleting);
 CREATE INDEX pool_name ON pool (name, created_at, id);
 
 CREATE TABLE member (
@@ -146,7 +148,7 @@ CREATE TABLE member (
 ) ${table};
 CREATE INDEX member_owner ON member (loadbalancer_id);
 CREATE INDEX member_pool ON member (pool_id, created_at, id);
-CREATE INDEX member_project ON member (project_id);
+CREATE INDEX member_project ON member (project_id, deleting);
 
 CREATE TABLE health_monitor (
   id ${id} NOT NULL PRIMARY KEY,
@@ -178,7 +180,7 @@ CREATE TABLE health_monitor (
 CREATE INDEX health_monitor_owner ON health_monitor (loadbalancer_id);
 CREATE INDEX health_monitor_pool ON health_monitor (pool_id);
 CREATE INDEX health_monitor_created ON health_monitor (created_at, id);
-CREATE INDEX health_monitor_project ON health_monitor (project_id, created_at, id);
+CREATE INDEX health_monitor_project ON health_monitor (project_id, created_at, id, deleting);
 
 CREATE TABLE l7policy (
   id ${id} NOT NULL PRIMARY KEY,
@@ -208,7 +210,7 @@ CREATE INDEX l7policy_owner ON l7policy (loadbalancer_id);
 CREATE INDEX l7policy_listener ON l7policy (listener_id);
 CREATE INDEX l7policy_redirect_pool ON l7policy (redirect_pool_id);
 CREATE INDEX l7policy_created ON l7policy (created_at, id);
-CREATE INDEX l7policy_project ON l7policy (project_id, created_at, id);
+CREATE INDEX l7policy_project ON l7policy (project_id, created_at, id, deleting);
 
 CREATE TABLE l7rule (
   id ${id} NOT NULL PRIMARY KEY,
@@ -233,7 +235,7 @@ CREATE TABLE l7rule (
 ) ${table};
 CREATE INDEX l7rule_owner ON l7rule (loadbalancer_id);
 CREATE INDEX l7rule_policy ON l7rule (l7policy_id, created_at, id);
-CREATE INDEX l7rule_project ON l7rule (project_id);
+CREATE INDEX l7rule_project ON l7rule (project_id, deleting);
 
 CREATE TABLE tag (
   object_id ${id} NOT NULL,
