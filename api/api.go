@@ -7,10 +7,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/lb"
-	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/store"
 )
 
@@ -18,7 +18,7 @@ import (
 type Config struct {
 	Store  *store.Store
 	Auth   Authenticator
-	Policy *policy.Enforcer
+	Policy Enforcer
 	// Networks and VIPs are nil only in deployments without a network service.
 	Networks Networks
 	VIPs     VIPs
@@ -41,6 +41,11 @@ type Config struct {
 	BaseURI string
 	// AuthURI is where clients get a token, as told to those who have none.
 	AuthURI string
+	// Healthcheck lets /healthcheck tell whether the database can be reached, asking it every HealthcheckEvery; 0 is 5 s.
+	Healthcheck      bool
+	HealthcheckEvery time.Duration
+	// Clock tells the time; time.Now when nil.
+	Clock func() time.Time
 	// MaxPage bounds the length of a list; 0 is 1000.
 	MaxPage int
 	// ImmutableWhilePending refuses writes to a load balancer that has not converged yet, as Octavia does.

@@ -19,6 +19,7 @@ import (
 type Server struct {
 	Config
 	kinds  *kinds
+	health health
 	decode decoder
 	routes *http.ServeMux
 }
@@ -33,6 +34,12 @@ func New(c Config) (*Server, error) {
 	}
 	if c.NewID == nil {
 		c.NewID = newUUID
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.HealthcheckEvery == 0 {
+		c.HealthcheckEvery = 5 * time.Second
 	}
 	if c.MaxPage == 0 {
 		c.MaxPage = 1000
@@ -75,16 +82,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Openstack-Request-Id", c.id)
 	c.log = s.Logger.With("request", c.id)
 	c.base = s.clientBase(r)
-	began := time.Now()
+	began := s.Clock()
 	if err := s.answer(c); err != nil {
 		s.refuse(c, err)
 	}
-	c.log.Debug("answered", "method", r.Method, "path", r.URL.Path, "status", c.status, "took", time.Since(began))
+	c.log.Debug("answered", "method", r.Method, "path", r.URL.Path, "status", c.status, "took", s.Clock().Sub(began))
 }
 
 func (s *Server) answer(c *call) error {
 	path := strings.TrimSuffix(strings.TrimPrefix(c.URL.Path, s.BasePath), "/")
 	c.path = path
+	if path == "/healthcheck" {
+		return s.showHealth(c)
+	}
 	if !acceptsJSON(c.Header.Values("Accept")) {
 		return lb.Refuse(lb.NotAcceptable, "Only content type application/json is accepted.")
 	}
@@ -154,7 +164,7 @@ func (s *Server) noRoute(r *http.Request) error {
 		other := r.Clone(r.Context())
 		other.Method = method
 		if _, pattern := s.routes.Handler(other); pattern != "" {
-			return lb.Refuse(lb.NotAllowed, "The method %s is not allowed for this resource.", r.Method)
+			return s.notAllowed(r.Method)
 		}
 	}
 	return noSuchPage

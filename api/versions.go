@@ -22,7 +22,7 @@ var versions = []string{
 // showVersions needs no token: clients ask it first.
 func (s *Server) showVersions(c *call) error {
 	if c.Method != http.MethodGet && c.Method != http.MethodHead {
-		return s.noRoute(c.Request)
+		return s.notAllowed(c.Method)
 	}
 	b := []byte(`{"versions":[`)
 	for i, updated := range versions {
