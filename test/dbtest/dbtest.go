@@ -12,11 +12,16 @@ import (
 	"testing"
 )
 
-// One server of each kind serves the test binary: starting one takes seconds.
+// One server of each kind serves the test binary: starting one takes seconds. Benchmarks have servers that write through to
+// the disk, as they do in production; for tests that is only slow.
 var (
-	mariadb    = sync.OnceValues(StartMariaDB)
-	postgresql = sync.OnceValues(StartPostgreSQL)
-	databases  atomic.Int64
+	servers = map[string]func() (*Server, error){
+		"mariadb":            sync.OnceValues(StartMariaDB),
+		"postgresql":         sync.OnceValues(StartPostgreSQL),
+		"durable mariadb":    sync.OnceValues(func() (*Server, error) { return startMariaDB() }),
+		"durable postgresql": sync.OnceValues(func() (*Server, error) { return startPostgreSQL() }),
+	}
+	databases atomic.Int64
 )
 
 // Kinds are the databases that Octavo runs on.
@@ -32,15 +37,15 @@ func Each(t *testing.T, test func(t *testing.T, dsn string)) {
 // DSN makes a new, empty database of the kind and returns the URL to open it with.
 func DSN(t testing.TB, kind string) string {
 	t.Helper()
-	var start func() (*Server, error)
-	switch kind {
-	case "sqlite":
+	if kind == "sqlite" {
 		return "sqlite:" + filepath.Join(t.TempDir(), "octavo.db")
-	case "mariadb":
-		start = mariadb
-	case "postgresql":
-		start = postgresql
-	default:
+	}
+	name := kind
+	if _, ok := t.(*testing.B); ok {
+		name = "durable " + kind
+	}
+	start := servers[name]
+	if start == nil {
 		t.Fatalf("no database is called %q; there are %s", kind, strings.Join(Kinds(), ", "))
 	}
 	server, err := start()

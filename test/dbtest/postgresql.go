@@ -9,8 +9,12 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// StartPostgreSQL starts a server of its own; the caller closes it.
+// StartPostgreSQL starts a server of its own, which does not wait for the disk; the caller closes it.
 func StartPostgreSQL() (*Server, error) {
+	return startPostgreSQL("-c", "fsync=off", "-c", "full_page_writes=off")
+}
+
+func startPostgreSQL(options ...string) (*Server, error) {
 	s := &Server{name: "postgresql", signal: "QUIT"}
 	if err := s.prepare("postgres"); err != nil {
 		return nil, err
@@ -34,6 +38,7 @@ func StartPostgreSQL() (*Server, error) {
 	}
 	s.command = []string{daemon, "-D", data, "-k", s.dir, "-h", "127.0.0.1", "-p", fmt.Sprint(s.port),
 		"-c", "max_connections=500", "-c", "shared_buffers=256MB"}
+	s.command = append(s.command, options...)
 	s.url = "postgresql://octavo:" + escaped() + "@127.0.0.1:%d/%s"
 	s.admin = func() (*sql.DB, error) { return sql.Open("pgx", fmt.Sprintf(s.url, s.port, "postgres")) }
 	s.create = []string{`CREATE DATABASE "%[1]s"`}
