@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -161,7 +162,7 @@ func newCloud(t *testing.T) *cloud {
 		}
 	})
 	c.ok(f.Reset(t.Context(), fabric.Change{Networks: []fabric.Network{{ID: "n1", MTU: 1500}}}))
-	c.network = &network{fabric: f, ports: map[string]Port{}, wanted: map[string]string{}}
+	c.network = &network{fabric: f, ports: map[string]Port{}, owner: map[string]string{}}
 	st, err := state.Open(filepath.Join(t.TempDir(), "state.db"))
 	c.ok(err)
 	t.Cleanup(func() { st.Close() })
@@ -278,27 +279,32 @@ type network struct {
 	fabric *fabric.Fabric
 	mu     sync.Mutex
 	ports  map[string]Port
-	wanted map[string]string // server and nic → port
+	owner  map[string]string // port → server
 }
 
-func (n *network) AttachPort(_ httpx.Caller, serverID string, nic int, r PortRequest) (Port, error) {
+func (n *network) AttachPort(_ httpx.Caller, serverID string, r PortRequest, taken []string) (Port, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key := fmt.Sprint(serverID, nic)
-	if id, ok := n.wanted[key]; ok {
-		return n.ports[id], nil
+	for id, p := range n.ports {
+		if n.owner[id] == serverID && !slices.Contains(taken, id) {
+			return p, nil
+		}
 	}
 	if r.NetworkID != "n1" {
 		return Port{}, httpx.BadRequest("", "Network %s could not be found.", r.NetworkID)
 	}
-	mac := net.HardwareAddr{0xfa, 0x16, 0x3e, 0, 0, byte(len(n.wanted) + 1)}
+	mac := net.HardwareAddr{0xfa, 0x16, 0x3e, 0, 0, byte(len(n.owner) + 1)}
 	p := Port{ID: uuid.NewString(), NetworkID: "n1", NetworkName: "net", MAC: mac.String(), MTU: 1500,
 		Addresses: []Address{{Prefix: netip.MustParsePrefix(r.FixedIP + "/24")}}}
-	n.ports[p.ID], n.wanted[key] = p, p.ID
+	n.ports[p.ID], n.owner[p.ID] = p, serverID
 	return p, n.fabric.Apply(context.Background(), fabric.Change{Ports: []fabric.Port{{ID: p.ID, NetworkID: "n1", MAC: mac}}})
 }
 
-func (n *network) DetachPort(id string) error {
+func (n *network) ReleasePort(string, string) error {
+	return errors.New("no port here was there before its server")
+}
+
+func (n *network) RemovePort(id string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.ports, id)

@@ -16,11 +16,13 @@ import (
 
 // Network is what compute asks of the network service. An *httpx.Error is the caller's fault.
 type Network interface {
-	// AttachPort gives the server the port req.PortID, or a new one on req.NetworkID with the first security groups
-	// that fit. Repeated for the same server and nic it answers the port of the first time.
-	AttachPort(who httpx.Caller, serverID string, nic int, req PortRequest) (Port, error)
-	// DetachPort takes the port from its server, and deletes it if AttachPort made it. Unknown ports are no error.
-	DetachPort(portID string) error
+	// AttachPort gives the server the port want.PortID, or a port on want.NetworkID: one that was made for the server
+	// before and is not among taken, or else a new one.
+	AttachPort(who httpx.Caller, serverID string, want PortRequest, taken []string) (Port, error)
+	// ReleasePort takes from the server a port that was there before it. Unknown ports are no error.
+	ReleasePort(serverID, portID string) error
+	// RemovePort deletes a port that AttachPort made. Unknown ports are no error.
+	RemovePort(portID string) error
 	// Port answers a port as it is now; state.ErrNotFound.
 	Port(portID string) (Port, error)
 	// Plug wires the port to a link of that name in the namespace, which is down then. It may be repeated.

@@ -92,7 +92,7 @@ func (s *Service) attach(id string, wish PortRequest) (Port, error) {
 		return Port{}, httpx.NotFound("", "Instance %s could not be found.", id)
 	}
 	n := nic{Number: v.nextNic(), Request: wish}
-	port, err := s.Network.AttachPort(httpx.Caller{UserID: v.UserID, ProjectID: v.ProjectID}, id, n.Number, wish)
+	port, err := s.Network.AttachPort(httpx.Caller{UserID: v.UserID, ProjectID: v.ProjectID}, id, wish, v.portIDs())
 	if err != nil {
 		return Port{}, err
 	}
@@ -131,25 +131,22 @@ func (s *Service) detachInterface(w http.ResponseWriter, r *http.Request, who ht
 	if err != nil {
 		return err
 	}
-	if err := s.detach(v.ID, v.Nics[index].PortID); err != nil {
+	if err := s.detach(v.ID, v.Nics[index]); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 
-// detach unplugs first, so that a kill in between leaves the record to be asked again.
-func (s *Service) detach(id, portID string) error {
+// detach gives the port back first, so that a kill in between leaves the record to be asked again.
+func (s *Service) detach(id string, gone nic) error {
 	unlock := s.locks.lock(id)
 	defer unlock()
-	if err := s.Network.Unplug(portID); err != nil {
-		return err
-	}
-	if err := s.Network.DetachPort(portID); err != nil {
+	if err := s.giveBack(id, gone); err != nil {
 		return err
 	}
 	if err := s.change(id, func(v *server) {
-		v.Nics = slices.DeleteFunc(v.Nics, func(n nic) bool { return n.PortID == portID })
+		v.Nics = slices.DeleteFunc(v.Nics, func(n nic) bool { return n.PortID == gone.PortID })
 	}); err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func (s *Service) attachPorts(v server) (server, error) {
 		if n.PortID != "" {
 			continue
 		}
-		port, err := s.Network.AttachPort(owner, v.ID, n.Number, n.Request)
+		port, err := s.Network.AttachPort(owner, v.ID, n.Request, v.portIDs())
 		if err != nil {
 			return v, err
 		}
@@ -223,7 +223,7 @@ func (s *Service) remove(v server) error {
 		if n.PortID == "" {
 			continue
 		}
-		if err := errors.Join(s.Network.Unplug(n.PortID), s.Network.DetachPort(n.PortID)); err != nil {
+		if err := s.giveBack(v.ID, n); err != nil {
 			return err
 		}
 	}
@@ -238,6 +238,17 @@ func (s *Service) remove(v server) error {
 	}
 	s.locks.forget(v.ID)
 	return nil
+}
+
+// giveBack unplugs a port and deletes it if it was made for the server.
+func (s *Service) giveBack(id string, n nic) error {
+	if err := s.Network.Unplug(n.PortID); err != nil {
+		return err
+	}
+	if n.Request.PortID != "" {
+		return s.Network.ReleasePort(id, n.PortID)
+	}
+	return s.Network.RemovePort(n.PortID)
 }
 
 func linkName(n nic) string { return fmt.Sprintf("eth%d", n.Number) }

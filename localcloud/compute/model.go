@@ -60,6 +60,17 @@ func (s *server) nextNic() int {
 	return n
 }
 
+// portIDs are the ports that the server has so far.
+func (s *server) portIDs() []string {
+	var ids []string
+	for _, nic := range s.Nics {
+		if nic.PortID != "" {
+			ids = append(ids, nic.PortID)
+		}
+	}
+	return ids
+}
+
 func (s *server) nicOf(portID string) int {
 	return slices.IndexFunc(s.Nics, func(n nic) bool { return n.PortID == portID })
 }

@@ -159,24 +159,23 @@ func Reload(dir string) error {
 	return nil
 }
 
-// Kill ends the instance and everything in it, and waits for that. That it does not run is no error.
+// Kill ends the instance and everything in it, and waits for that. That it does not run is no error. It does not keep
+// anybody from starting the instance again.
 func Kill(ctx context.Context, dir string) error {
-	for signalled := false; ; {
-		id := pid(dir)
-		if id == 0 {
-			return nil
-		}
-		if !signalled {
-			// The kernel ends every process of a pid namespace with its init.
-			if err := unix.Kill(id, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("cannot end the instance's init: %w", err)
-			}
-			signalled = true
-		}
+	id := pid(dir)
+	if id == 0 {
+		return nil
+	}
+	// The kernel ends every process of a pid namespace with its init.
+	if err := unix.Kill(id, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("cannot end the instance's init: %w", err)
+	}
+	for pid(dir) == id {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the instance's init (process %d) does not end: %w", id, ctx.Err())
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+	return nil
 }

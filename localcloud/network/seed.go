@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -80,6 +81,9 @@ func (s *Service) seedNetworks(tx *state.Tx, seed Seed, external, management net
 	if err != nil {
 		return err
 	}
+	if err := s.letMembersIn(tx, seed.DemoProject); err != nil {
+		return err
+	}
 	router := newRouter()
 	router.stamp(s.now())
 	router.Name, router.ProjectID, router.TenantID = DemoRouter, seed.DemoProject, seed.DemoProject
@@ -99,6 +103,26 @@ func (s *Service) seedNetworks(tx *state.Tx, seed Seed, external, management net
 		}
 	}
 	return tx.Put(router)
+}
+
+// letMembersIn opens the project's default group as the guides' first steps do, so that a server made without a word about
+// security can be pinged and be a member on port 80.
+func (s *Service) letMembersIn(tx *state.Tx, project string) error {
+	group, err := s.defaultGroup(tx, project)
+	if err != nil {
+		return err
+	}
+	for _, ethertype := range []string{"IPv4", "IPv6"} {
+		web, ping := s.newRule(group, "ingress", ethertype, nil), s.newRule(group, "ingress", ethertype, nil)
+		web.Protocol, web.PortRangeMin, web.PortRangeMax = new("tcp"), new(80), new(80)
+		if ping.Protocol = new("icmp"); ethertype == "IPv6" {
+			ping.Protocol = new("ipv6-icmp")
+		}
+		if err := errors.Join(tx.Put(web), tx.Put(ping)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type seededNetwork struct {
