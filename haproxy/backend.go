@@ -21,7 +21,7 @@ type backend struct {
 	ServerMS  int
 }
 
-func (t *tree) backend(l lb.Listener, p lb.Pool, env Environment) (*backend, error) {
+func (t *tree) backend(l lb.Listener, p lb.Pool, files *tlsFiles, env Environment) (*backend, error) {
 	b := &backend{
 		Backend: Backend{Name: backendName(p.ID, l.ID), PoolID: p.ID}, Mode: poolMode(p.Protocol, l.Protocol),
 		ConnectMS: orDefault(l.TimeoutMemberConnect, defaultConnectMS), ServerMS: orDefault(l.TimeoutMemberData, defaultDataMS),
@@ -33,7 +33,7 @@ func (t *tree) backend(l lb.Listener, p lb.Pool, env Environment) (*backend, err
 	b.Balance = balance
 	var options []string
 	if monitor, ok := t.monitors[p.ID]; ok {
-		check, option, err := checks(monitor)
+		check, option, err := checks(monitor, p)
 		if err != nil {
 			return nil, fmt.Errorf("healthmonitor %s: %w", monitor.ID, err)
 		}
@@ -48,7 +48,11 @@ func (t *tree) backend(l lb.Listener, p lb.Pool, env Environment) (*backend, err
 	if o := proxyProtocol(p.Protocol, l.Protocol); o != "" {
 		options = append(options, o)
 	}
-	b.Options = strings.Join(options, " ")
+	tls, err := t.serverTLS(p, files)
+	if err != nil {
+		return nil, err
+	}
+	b.Options = strings.Join(append(options, tls...), " ")
 	cookie, err := b.persist(p.SessionPersistence)
 	if err != nil {
 		return nil, err
@@ -156,7 +160,7 @@ func insertHeaders(l lb.Listener) []string {
 		}
 		out = append(out, "http-request set-header X-Forwarded-Proto "+scheme)
 	}
-	return out
+	return append(out, clientHeaders(l)...)
 }
 
 func server(m agentapi.Member, checked bool) (Server, error) {

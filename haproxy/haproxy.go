@@ -8,7 +8,9 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -20,6 +22,8 @@ type Environment struct {
 	Version Version // of the program that will read the text
 	RunDir  string  // where the sockets and the server state file are
 	MaxConn int     // connections that the machine's memory and descriptors allow
+	// SecretDir is where keys and certificates are, in memory.
+	SecretDir string
 }
 
 // The files that a configuration refers to, in Environment.RunDir. HAProxy makes the sockets; their directory is the only
@@ -39,6 +43,8 @@ type Config struct {
 	// its description. Two configurations of one digest differ at most in what Changes can bring about.
 	Digest   string
 	Backends []Backend
+	Lists    []List
+	Secrets  []Secret // sorted by name
 }
 
 // Serves tells whether there is anything to listen on.
@@ -93,6 +99,9 @@ func Build(state *agentapi.State, env Environment) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, l := range view.files.lists {
+		fixed += l.Name + "\n" + l.Content
+	}
 	sum := sha256.Sum256([]byte(fixed))
 	view.Digest = hex.EncodeToString(sum[:])
 	view.Whole = true
@@ -100,7 +109,10 @@ func Build(state *agentapi.State, env Environment) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &Config{Text: text, Digest: view.Digest}
+	config := &Config{Text: text, Digest: view.Digest, Lists: view.files.lists}
+	for _, name := range slices.Sorted(maps.Keys(view.files.secrets)) {
+		config.Secrets = append(config.Secrets, view.files.secrets[name])
+	}
 	for _, b := range view.Backends {
 		config.Backends = append(config.Backends, b.Backend)
 	}
@@ -123,13 +135,14 @@ func Capabilities() []string {
 			names = append(names, kind+":"+v)
 		}
 	}
-	add("listener", "HTTP", "TCP", "HTTPS")
+	add("listener", "HTTP", "TCP", "HTTPS", "TERMINATED_HTTPS")
 	add("pool", "HTTP", "TCP", "HTTPS", "PROXY", "PROXYV2")
 	add("monitor", "HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING")
 	add("algorithm", "ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP")
 	add("persistence", "SOURCE_IP", "HTTP_COOKIE", "APP_COOKIE")
 	add("policy", "REDIRECT_TO_POOL", "REDIRECT_TO_URL", "REDIRECT_PREFIX", "REJECT")
-	add("rule", "COOKIE", "FILE_TYPE", "HEADER", "HOST_NAME", "PATH")
+	add("rule", "COOKIE", "FILE_TYPE", "HEADER", "HOST_NAME", "PATH", "SSL_CONN_HAS_CERT", "SSL_VERIFY_RESULT", "SSL_DN_FIELD")
+	add("option", "tls")
 	return names
 }
 

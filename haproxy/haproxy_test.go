@@ -1,13 +1,21 @@
 package haproxy_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"flag"
+	"math/big"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,7 +54,7 @@ func TestGolden(t *testing.T) {
 				t.Errorf("haproxy.cfg differs (-want +got):\n%s", diff)
 			}
 			if config.Serves() {
-				if out, err := judge(t, config.Text); err != nil {
+				if out, err := judgeFiles(t, config); err != nil {
 					t.Errorf("HAProxy refuses it: %v\n%s", err, out)
 				}
 			}
@@ -98,6 +106,12 @@ monitors: [{id: h1, pool_id: p1, type: HTTP, delay: 1, timeout: 1, max_retries: 
 			`pool p1: healthmonitor h1: expected_codes "200ifx" is not a list of codes`},
 		"cookie name": {strings.Replace(base, "ROUND_ROBIN}", `ROUND_ROBIN, session_persistence: {type: APP_COOKIE, cookie_name: "a b"}}`, 1),
 			`pool p1: session_persistence: cookie_name "a b" is not a cookie's name`},
+		"ciphers": {strings.Replace(base, "protocol: HTTP,", `protocol: TERMINATED_HTTPS, default_tls_container_ref: c1, tls_ciphers: "a b",`, 1) + "secrets: {c1: {digest: " + strings.Repeat("a", 64) + "}}",
+			`listener l1: tls_ciphers "a b" is not a list of ciphers`},
+		"missing secret": {strings.Replace(base, "protocol: HTTP,", "protocol: TERMINATED_HTTPS, default_tls_container_ref: c1,", 1),
+			`listener l1: default_tls_container_ref: the state has no secret "c1"`},
+		"old TLS": {strings.Replace(base, "protocol: HTTP,", `protocol: TERMINATED_HTTPS, default_tls_container_ref: c1, tls_versions: [SSLv3],`, 1) + "secrets: {c1: {digest: " + strings.Repeat("a", 64) + "}}",
+			"listener l1: tls_versions: none of [SSLv3] can be served"},
 		"algorithm": {strings.Replace(base, "ROUND_ROBIN", "SOURCE_IP_PORT", 1), `pool p1: lb_algorithm "SOURCE_IP_PORT" cannot be served`},
 		"id":        {base + `members: [{id: "m1\n", pool_id: p1, address: 10.0.0.1, protocol_port: 80}]`, `the id "m1\n" cannot be a name in haproxy.cfg`},
 		"address":   {base + `members: [{id: m1, pool_id: p1, address: "10.0.0.1:80", protocol_port: 80}]`, `pool p1: member m1: address`},
@@ -150,7 +164,7 @@ members:
 }
 
 func environment() haproxy.Environment {
-	return haproxy.Environment{Version: haproxy.Version{Major: 2, Minor: 6}, RunDir: "/run/octavo", MaxConn: 100000}
+	return haproxy.Environment{Version: haproxy.Version{Major: 2, Minor: 6}, RunDir: "/run/octavo", SecretDir: "/run/octavo/secrets", MaxConn: 100000}
 }
 
 func build(t *testing.T, text string) *haproxy.Config {
@@ -180,15 +194,28 @@ func parseState(t *testing.T, text string) *agentapi.State {
 	return state
 }
 
-// judge asks the real program. Warnings are refusals too: HAProxy warns of what it is going to ignore.
 func judge(t *testing.T, text string) (string, error) {
 	t.Helper()
+	return judgeFiles(t, &haproxy.Config{Text: text})
+}
+
+// judgeFiles asks the real program. Warnings are refusals too: HAProxy warns of what it is going to ignore.
+func judgeFiles(t *testing.T, config *haproxy.Config) (string, error) {
+	t.Helper()
 	dir := t.TempDir()
+	here := func(s string) string { return strings.ReplaceAll(s, environment().RunDir, dir) }
 	file := filepath.Join(dir, "haproxy.cfg")
-	for path, content := range map[string]string{
-		file:                                  strings.ReplaceAll(text, environment().RunDir, dir),
-		filepath.Join(dir, haproxy.StateFile): haproxy.NoServersState,
-	} {
+	files := map[string]string{file: here(config.Text), filepath.Join(dir, haproxy.StateFile): haproxy.NoServersState}
+	for _, l := range config.Lists {
+		files[filepath.Join(dir, l.Name)] = here(l.Content)
+	}
+	for _, s := range config.Secrets {
+		files[filepath.Join(here(environment().SecretDir), s.Name)] = secret(t, s.Kind)
+	}
+	if err := os.Mkdir(here(environment().SecretDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range files {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -196,6 +223,46 @@ func judge(t *testing.T, text string) (string, error) {
 	cmd := exec.CommandContext(t.Context(), "haproxy", "-c", "-dW", "-f", file)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// secret makes one that HAProxy can load.
+func secret(t *testing.T, kind string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "example.com"}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCRLSign | x509.KeyUsageCertSign,
+		SubjectKeyId: []byte{1, 2, 3},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	switch kind {
+	case "ca-file":
+		return encode("CERTIFICATE", der)
+	case "crl-file":
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), NextUpdate: time.Now().Add(time.Hour)}, certificate, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return encode("X509 CRL", crl)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encode("CERTIFICATE", der) + encode("PRIVATE KEY", private)
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/lb"
@@ -113,6 +114,9 @@ func ruleCondition(r agentapi.Rule) (condition, error) {
 	if r.Key != nil {
 		key = *r.Key
 	}
+	if r.Type == "SSL_CONN_HAS_CERT" {
+		return condition{Name: r.ID, Fetch: "ssl_c_used"}, nil
+	}
 	if r.Value == "" {
 		return c, fmt.Errorf("value: %w", errEmpty)
 	}
@@ -135,6 +139,13 @@ func ruleCondition(r agentapi.Rule) (condition, error) {
 		return keyed(c, "req.hdr", key, match), nil
 	case "COOKIE":
 		return keyed(c, "req.cook", key, match), nil
+	case "SSL_DN_FIELD":
+		return keyed(c, "ssl_c_s_dn", key, match), nil
+	case "SSL_VERIFY_RESULT":
+		if _, err := strconv.ParseUint(r.Value, 10, 16); err != nil {
+			return c, fmt.Errorf("value %q is not a number", r.Value)
+		}
+		c.Fetch = "ssl_c_verify"
 	default:
 		return c, fmt.Errorf("unknown type %q", r.Type)
 	}

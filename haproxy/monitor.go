@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/lb"
 )
 
 // expectedCodes is what Octavia accepts: a code, a list of codes or ranges of codes.
@@ -13,7 +14,7 @@ var expectedCodes = regexp.MustCompile(`^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$`)
 
 // checks writes a health monitor: the backend's directives and what goes on each server line. The option is empty when
 // it is the agent and not HAProxy that checks.
-func checks(m agentapi.Monitor) (directives []string, option string, err error) {
+func checks(m agentapi.Monitor, p lb.Pool) (directives []string, option string, err error) {
 	if AgentChecks(m.Type) {
 		return nil, "", nil
 	}
@@ -22,9 +23,12 @@ func checks(m agentapi.Monitor) (directives []string, option string, err error) 
 	switch m.Type {
 	case "TCP":
 	case "TLS-HELLO":
-		option += " check-ssl verify none"
+		option, err = checkTLS(option, m, p)
+		return directives, option, err
 	case "HTTPS":
-		option += " check-ssl verify none"
+		if option, err = checkTLS(option, m, p); err != nil {
+			return nil, "", err
+		}
 		fallthrough
 	case "HTTP":
 		http, err := httpCheck(m)
@@ -36,6 +40,22 @@ func checks(m agentapi.Monitor) (directives []string, option string, err error) 
 		return nil, "", fmt.Errorf("type %q cannot be served", m.Type)
 	}
 	return directives, option, nil
+}
+
+// checkTLS lets a check speak TLS. It takes any certificate, unless the pool's own connections do not.
+func checkTLS(option string, m agentapi.Monitor, p lb.Pool) (string, error) {
+	option += " check-ssl"
+	if !p.TLSEnabled {
+		option += " verify none"
+	}
+	if m.DomainName != nil {
+		name, err := word(*m.DomainName)
+		if err != nil || hasControl(*m.DomainName) {
+			return "", fmt.Errorf("domain_name %q is not a name", *m.DomainName)
+		}
+		option += " check-sni " + name
+	}
+	return option, nil
 }
 
 // AgentChecks tells whether a monitor's checks are the agent's work, because HAProxy has none of that kind.

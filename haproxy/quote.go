@@ -49,6 +49,13 @@ func word(s string) (string, error) {
 	return b.String(), nil
 }
 
+func optionalWord(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	return word(s)
+}
+
 func needsQuotes(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,=+^|()*?[]&;~!<>", r))
 }

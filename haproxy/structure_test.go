@@ -93,7 +93,7 @@ func TestHAProxyAcceptsAnyString(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if out, err := judge(t, config.Text); err != nil {
+		if out, err := judgeFiles(t, config); err != nil {
 			t.Errorf("HAProxy refuses %q: %s", s, out)
 		}
 	}
@@ -189,6 +189,20 @@ func stateWith(s string) *agentapi.State {
 			Meta: meta("h1"), Type: "HTTP", Name: s, URLPath: &s, DomainName: &s, HTTPVersion: &version,
 		}}},
 	}
+	digest := strings.Repeat("a", 64)
+	state.Secrets = map[string]agentapi.Secret{"ref" + s: {Digest: digest}}
+	refs := ptr("ref" + s)
+	state.Listeners = append(state.Listeners, lb.Listener{
+		Meta: meta("l2"), Protocol: "TERMINATED_HTTPS", ProtocolPort: 443, DefaultPoolID: ptr("p2"), Name: s, DefaultTLSContainerRef: refs,
+		SniContainerRefs: []string{*refs}, ClientCATLSContainerRef: refs, ClientCRLContainerRef: refs, ClientAuthentication: "OPTIONAL",
+		TLSCiphers: ptr("ECDHE-ECDSA-AES128-GCM-SHA256"), HstsMaxAge: ptr(1),
+	})
+	state.Pools = append(state.Pools, lb.Pool{
+		Meta: meta("p2"), Protocol: "HTTP", LBAlgorithm: "ROUND_ROBIN", TLSEnabled: true, TLSContainerRef: refs, CATLSContainerRef: refs, CRLContainerRef: refs,
+		TLSCiphers: ptr("ECDHE-ECDSA-AES128-GCM-SHA256"),
+	})
+	state.Members = append(state.Members, agentapi.Member{PoolID: "p2", Member: lb.Member{Meta: meta("m2"), Address: "10.0.0.1", ProtocolPort: 443}})
+	state.Monitors = append(state.Monitors, agentapi.Monitor{PoolID: "p2", HealthMonitor: lb.HealthMonitor{Meta: meta("h2"), Type: "HTTPS", DomainName: &s}})
 	if s != "x" && !isCookieName(s) {
 		// Such a name is refused, and nothing else would be tried.
 		state.Pools[0].SessionPersistence.CookieName = ptr("x")

@@ -18,12 +18,19 @@ type view struct {
 	Whole     bool // false while the digest is computed: what can be changed at run time is left out
 	Frontends []*frontend
 	Backends  []*backend
+
+	files tlsFiles
 }
+
+// TLS tells whether any listener or pool speaks it.
+func (v *view) TLS() bool { return len(v.files.secrets) > 0 }
 
 type frontend struct {
 	Name        string
 	Mode        string
 	Binds       []string
+	TLS         string // options of the bind lines
+	HSTS        string
 	Limit       int // 0: none but the global one
 	Allowed     [][]string
 	ClientMS    int
@@ -43,15 +50,15 @@ const (
 const unlimited = 50000
 
 func (t *tree) view(env Environment) (*view, error) {
-	v := &view{LB: t.state.LB, RunDir: env.RunDir}
+	v := &view{LB: t.state.LB, RunDir: env.RunDir, files: tlsFiles{dir: env.SecretDir, secrets: map[string]Secret{}}}
 	for _, l := range t.listeners {
-		f, err := t.frontend(l)
+		f, err := t.frontend(l, &v.files, env)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.ID, err)
 		}
 		v.Frontends = append(v.Frontends, f)
 		for _, id := range t.poolsOf(l) {
-			b, err := t.backend(l, t.pools[id], env)
+			b, err := t.backend(l, t.pools[id], &v.files, env)
 			if err != nil {
 				return nil, fmt.Errorf("pool %s: %w", id, err)
 			}
@@ -73,10 +80,17 @@ func maxConn(frontends []*frontend) int {
 	return max(sum, floor)
 }
 
-func (t *tree) frontend(l lb.Listener) (*frontend, error) {
+func (t *tree) frontend(l lb.Listener, files *tlsFiles, env Environment) (*frontend, error) {
 	f := &frontend{
 		Name: l.ID, Mode: listenerMode(l.Protocol), Limit: max(l.ConnectionLimit, 0),
 		ClientMS: orDefault(l.TimeoutClientData, defaultDataMS), InspectMS: l.TimeoutTCPInspect,
+	}
+	var err error
+	if f.TLS, err = t.bindTLS(l, files, env.RunDir); err != nil {
+		return nil, err
+	}
+	if f.HSTS, err = optionalWord(hsts(l)); err != nil {
+		return nil, fmt.Errorf("hsts_max_age: %w", err)
 	}
 	for _, a := range t.addresses() {
 		f.Binds = append(f.Binds, netip.AddrPortFrom(a, uint16(l.ProtocolPort)).String())
