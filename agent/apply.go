@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/octavo-lb/octavo/agent/probe"
@@ -60,6 +62,9 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if state.Version > stateVersion {
 		return fmt.Errorf("this agent understands states up to version %d, this one is version %d", stateVersion, state.Version)
 	}
+	if err := a.fetchSecrets(ctx, state); err != nil {
+		return err
+	}
 	config, err := a.proxy.Prepare(ctx, state)
 	if err != nil {
 		return err
@@ -71,6 +76,19 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 		return err
 	}
 	a.prober.Set(ctx, probe.Targets(state, func(_ lb.Pool, m lb.HealthMonitor) bool { return haproxy.AgentChecks(m.Type) }))
+	return nil
+}
+
+func (a *Agent) fetchSecrets(ctx context.Context, state *agentapi.State) error {
+	for _, digest := range a.proxy.MissingSecrets(state) {
+		bundle, err := a.controller.Secret(ctx, digest)
+		if err == nil {
+			err = a.proxy.StoreSecret(digest, bundle.PEM)
+		}
+		if err != nil {
+			return fmt.Errorf("fetching a secret: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -112,16 +130,49 @@ func (a *Agent) restore(ctx context.Context) {
 	if err == nil {
 		err = json.Unmarshal(text, state)
 	}
+	part := state
 	if err == nil {
-		err = a.put(ctx, state)
+		part = a.withoutMissingSecrets(ctx, state)
+		err = a.put(ctx, part)
 	}
 	if err != nil {
 		a.config.Logger.Error("cannot put the last good state into force", "err", err)
 		return
 	}
 	a.config.Logger.Info("in force again", "lb", state.LB, "generation", state.Generation)
-	a.board.restored(state)
+	a.board.restored(state, part)
 }
+
+// withoutMissingSecrets leaves out what cannot be served for want of keys: after a reboot they are gone, and when no
+// controller answers the rest is served without them.
+func (a *Agent) withoutMissingSecrets(ctx context.Context, state *agentapi.State) *agentapi.State {
+	ctx, cancel := context.WithTimeout(ctx, secretPatience)
+	defer cancel()
+	err := a.fetchSecrets(ctx, state)
+	if err == nil {
+		return state
+	}
+	a.config.Logger.Warn("serving only what needs no keys", "lb", state.LB, "err", err)
+	missing := a.proxy.MissingSecrets(state)
+	lacks := func(refs ...*string) bool {
+		return slices.ContainsFunc(refs, func(ref *string) bool { return ref != nil && slices.Contains(missing, state.Secrets[*ref].Digest) })
+	}
+	rest := *state
+	rest.Generation-- // this is not what the generation stands for
+	rest.Secrets = maps.Clone(state.Secrets)
+	maps.DeleteFunc(rest.Secrets, func(_ string, s agentapi.Secret) bool { return slices.Contains(missing, s.Digest) })
+	rest.Listeners = slices.DeleteFunc(slices.Clone(state.Listeners), func(l lb.Listener) bool {
+		return lacks(l.DefaultTLSContainerRef, l.ClientCATLSContainerRef, l.ClientCRLContainerRef) ||
+			slices.ContainsFunc(l.SniContainerRefs, func(ref string) bool { return lacks(&ref) })
+	})
+	rest.Pools = slices.DeleteFunc(slices.Clone(state.Pools), func(p lb.Pool) bool {
+		return lacks(p.TLSContainerRef, p.CATLSContainerRef, p.CRLContainerRef)
+	})
+	return &rest
+}
+
+// secretPatience is how long an agent that starts waits for keys before it serves what needs none.
+const secretPatience = 5 * time.Second
 
 func replaceFile(path string, content []byte) error {
 	next := path + ".new"

@@ -91,9 +91,12 @@ func tell(c chan struct{}) {
 	}
 }
 
-// restored is a state that is in force from before this process.
-func (b *board) restored(s *agentapi.State) {
+// restored is a state from before this process, and what of it could be put into force.
+func (b *board) restored(s, part *agentapi.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.wanted, b.applied = s, s
+	b.wanted, b.applied = s, part
+	if part != s {
+		tell(b.arrived)
+	}
 }

@@ -207,7 +207,7 @@ func judgeFiles(t *testing.T, config *haproxy.Config) (string, error) {
 	file := filepath.Join(dir, "haproxy.cfg")
 	files := map[string]string{file: here(config.Text), filepath.Join(dir, haproxy.StateFile): haproxy.NoServersState}
 	for _, l := range config.Lists {
-		files[filepath.Join(dir, l.Name)] = here(l.Content)
+		files[filepath.Join(here(environment().SecretDir), l.Name)] = here(l.Content)
 	}
 	for _, s := range config.Secrets {
 		files[filepath.Join(here(environment().SecretDir), s.Name)] = secret(t, s.Kind)

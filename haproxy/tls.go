@@ -21,7 +21,7 @@ type Secret struct {
 	Kind   string // as HAProxy's commands call it: cert, ca-file, crl-file
 }
 
-// List is a list of certificates that the configuration refers to, in Environment.RunDir.
+// List is a list of certificates that the configuration refers to, in Environment.SecretDir.
 type List struct{ Name, Content string }
 
 var hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -56,7 +56,7 @@ func terminates(l lb.Listener) bool {
 }
 
 // bindTLS is what the bind lines of a listener that terminates TLS say after the address.
-func (t *tree) bindTLS(l lb.Listener, files *tlsFiles, runDir string) (string, error) {
+func (t *tree) bindTLS(l lb.Listener, files *tlsFiles) (string, error) {
 	if !terminates(l) {
 		return "", nil
 	}
@@ -79,7 +79,7 @@ func (t *tree) bindTLS(l lb.Listener, files *tlsFiles, runDir string) (string, e
 	}
 	name := "certificates-" + l.ID
 	files.lists = append(files.lists, List{Name: name, Content: list})
-	options := []string{"ssl crt-list " + filepath.Join(runDir, name)}
+	options := []string{"ssl crt-list " + filepath.Join(files.dir, name)}
 	auth, err := t.clientAuth(l, files)
 	if err != nil {
 		return "", err

@@ -52,7 +52,7 @@ const unlimited = 50000
 func (t *tree) view(env Environment) (*view, error) {
 	v := &view{LB: t.state.LB, RunDir: env.RunDir, files: tlsFiles{dir: env.SecretDir, secrets: map[string]Secret{}}}
 	for _, l := range t.listeners {
-		f, err := t.frontend(l, &v.files, env)
+		f, err := t.frontend(l, &v.files)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.ID, err)
 		}
@@ -80,13 +80,13 @@ func maxConn(frontends []*frontend) int {
 	return max(sum, floor)
 }
 
-func (t *tree) frontend(l lb.Listener, files *tlsFiles, env Environment) (*frontend, error) {
+func (t *tree) frontend(l lb.Listener, files *tlsFiles) (*frontend, error) {
 	f := &frontend{
 		Name: l.ID, Mode: listenerMode(l.Protocol), Limit: max(l.ConnectionLimit, 0),
 		ClientMS: orDefault(l.TimeoutClientData, defaultDataMS), InspectMS: l.TimeoutTCPInspect,
 	}
 	var err error
-	if f.TLS, err = t.bindTLS(l, files, env.RunDir); err != nil {
+	if f.TLS, err = t.bindTLS(l, files); err != nil {
 		return nil, err
 	}
 	if f.HSTS, err = optionalWord(hsts(l)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -100,31 +101,55 @@ func (p *Proxy) makeDirectories() error {
 	if err := os.Chown(sockets, p.o.UID, p.o.GID); err != nil {
 		return fmt.Errorf("making HAProxy's directory: %w", err)
 	}
-	return nil
+	return p.makeSecretDirectories()
 }
 
 func (p *Proxy) path(name string) string { return filepath.Join(p.o.RunDir, name) }
 
-// Prepare writes the configuration for a state and, unless HAProxy runs one of the same structure, asks HAProxy whether it
-// accepts it. Nothing is changed.
+// Prepare writes the configuration for a state whose secrets are stored and, unless HAProxy runs one of the same structure,
+// asks HAProxy whether it accepts it. Nothing is changed.
 func (p *Proxy) Prepare(ctx context.Context, state *agentapi.State) (*haproxy.Config, error) {
-	config, err := haproxy.Build(state, haproxy.Environment{Version: p.version, RunDir: p.o.RunDir, MaxConn: p.o.MaxConn})
+	config, err := p.build(state, secretDir)
+	if err != nil || !config.Serves() {
+		return config, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.config != nil && p.config.Digest == config.Digest && slices.Equal(p.config.Secrets, config.Secrets) {
+		return config, nil
+	}
+	candidate, err := p.build(state, checkDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.link(candidate, checkDir); err != nil {
+		return nil, err
+	}
+	return config, p.check(ctx, candidate)
+}
+
+func (p *Proxy) build(state *agentapi.State, dir string) (*haproxy.Config, error) {
+	config, err := haproxy.Build(state, haproxy.Environment{
+		Version: p.version, RunDir: p.o.RunDir, SecretDir: p.path(dir), MaxConn: p.o.MaxConn,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("writing haproxy.cfg: %w", err)
 	}
-	p.mu.Lock()
-	known := p.config != nil && p.config.Digest == config.Digest
-	p.mu.Unlock()
-	if known || !config.Serves() {
-		return config, nil
-	}
-	return config, p.check(ctx, config)
+	return config, nil
 }
 
 // Apply puts a configuration that was prepared into force. When it fails, what was in force before still is.
 func (p *Proxy) Apply(ctx context.Context, config *haproxy.Config) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	err := p.apply(ctx, config)
+	if err == nil {
+		p.forget(config)
+	}
+	return err
+}
+
+func (p *Proxy) apply(ctx context.Context, config *haproxy.Config) error {
 	switch {
 	case !config.Serves():
 		p.stop()
@@ -185,6 +210,10 @@ func (p *Proxy) change(ctx context.Context, config *haproxy.Config) (bool, error
 	}
 	commands, ok := config.Changes(states, rows)
 	if !ok {
+		return false, nil
+	}
+	if err := p.renew(ctx, config); err != nil {
+		p.o.Logger.Warn("HAProxy is reloaded for a renewed secret", "err", err)
 		return false, nil
 	}
 	p.leftover = false
@@ -317,6 +346,9 @@ func (p *Proxy) check(ctx context.Context, config *haproxy.Config) error {
 }
 
 func (p *Proxy) install(config *haproxy.Config, servers string) error {
+	if err := p.link(config, secretDir); err != nil {
+		return err
+	}
 	if err := writeFile(p.path(haproxy.StateFile), servers); err != nil {
 		return err
 	}
