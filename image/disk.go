@@ -34,8 +34,8 @@ type part struct {
 }
 
 // writeDisk makes the raw disk: a boot partition that BIOS and UEFI read, the root file system, and the state partition.
-func (b *builder) writeDisk(ctx context.Context, kernel []byte, ramDisk, root tree) (string, error) {
-	bootPart, err := b.writeBoot(ctx, kernel, ramDisk)
+func (b *builder) writeDisk(ctx context.Context, debian, ramDisk, root tree) (string, error) {
+	bootPart, err := b.writeBoot(ctx, debian, ramDisk)
 	if err != nil {
 		return "", fmt.Errorf("boot partition: %w", err)
 	}

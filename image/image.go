@@ -126,12 +126,8 @@ func (b *builder) build(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	kernel, err := findKernel(debian)
-	if err != nil {
-		return Result{}, err
-	}
 	b.Logger.Info("contents chosen", "root_files", len(root), "ram_disk_files", len(ramDisk))
-	disk, err := b.writeDisk(ctx, kernel, ramDisk, root)
+	disk, err := b.writeDisk(ctx, debian, ramDisk, root)
 	if err != nil {
 		return Result{}, err
 	}

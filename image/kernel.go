@@ -25,7 +25,7 @@ var otherModules = []string{
 	"drivers/scsi/sr_mod", "fs/isofs/*", "fs/fat/*", "fs/nls/nls_cp437", "fs/nls/nls_iso8859-1", "fs/nls/nls_ascii", "fs/nls/nls_utf8",
 	"drivers/char/hw_random/virtio-rng", "drivers/acpi/button", "drivers/input/evdev", "drivers/ptp/ptp_kvm",
 	"drivers/net/virtio_net", "drivers/net/net_failover", "drivers/net/vmxnet3/*", "drivers/net/xen-netfront", "drivers/net/hyperv/*",
-	"drivers/net/ethernet/*", "drivers/net/ethernet/*/*", "drivers/net/ethernet/*/*/*",
+	"drivers/net/ethernet/*", "drivers/net/ethernet/*/*", "drivers/net/ethernet/*/*/*", "drivers/net/ethernet/*/*/*/*",
 	"drivers/net/veth", "drivers/net/macvlan", "drivers/net/dummy", "net/8021q/*",
 	"net/netfilter/nfnetlink", "net/netfilter/nfnetlink_log", "net/netfilter/nf_tables", "net/netfilter/nft_*",
 	"net/netfilter/nf_conntrack", "net/netfilter/nf_conntrack_netlink", "net/netfilter/nf_nat", "net/netfilter/nf_log_syslog",

@@ -27,7 +27,7 @@ func (b *builder) manifest(packages []Package, root tree) Manifest {
 		Init:  digest(root[strings.TrimPrefix(boot.InitPath, "/")].data),
 	}
 	for _, p := range packages {
-		if slices.Contains(inside, p.Name) || strings.HasPrefix(p.Name, "linux-image-") {
+		if slices.Contains(inside, p.Name) || strings.HasPrefix(p.Name, "linux-image-") || p.Name == "systemd-boot-efi" {
 			m.Packages = append(m.Packages, p)
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"strings"
 )
 
-// programPackages hold the programs that the agent runs.
-var programPackages = []string{"haproxy", "keepalived", "nftables", "iproute2", "conntrack"}
+// programPackages hold the programs that the agent runs, and the boot loader for UEFI.
+var programPackages = []string{"haproxy", "keepalived", "nftables", "iproute2", "conntrack", "systemd-boot-efi"}
 
 // Package is a Debian package in the image.
 type Package struct {
@@ -168,6 +168,9 @@ func (b *builder) unpack(ctx context.Context, packages []Package) (tree, error) 
 func isWanted(name string) bool {
 	if strings.HasPrefix(name, "usr/share/doc/") {
 		return path.Base(name) == "copyright"
+	}
+	if name == uefiLoader {
+		return true
 	}
 	for _, dir := range []string{"usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/share/lintian/", "usr/share/bug/",
 		"usr/share/bash-completion/", "usr/share/zsh/", "usr/share/debconf/", "usr/share/perl", "usr/share/initramfs-tools/",
