@@ -53,13 +53,28 @@ type Controller struct {
 // NewController starts a controller that the instance reaches on its loopback interface.
 func NewController(t testing.TB, i *Instance) *Controller {
 	t.Helper()
-	c := &Controller{
-		Interval: 10 * time.Second, Lifetime: time.Hour, token: rand.Text(), changed: make(chan struct{}),
-		server: newAuthority(t, "controller CA"), issuing: newAuthority(t, "issuing CA"), secrets: map[string]agentapi.SecretBundle{},
-	}
+	c := newController(t)
 	c.Start(t, i)
 	t.Cleanup(func() { c.Stop() })
 	return c
+}
+
+// NewControllerOn starts a controller that answers on a socket of the caller's.
+func NewControllerOn(t testing.TB, l net.Listener) *Controller {
+	t.Helper()
+	c := newController(t)
+	c.l = l
+	c.serve(t)
+	t.Cleanup(func() { c.Stop() })
+	return c
+}
+
+func newController(t testing.TB) *Controller {
+	t.Helper()
+	return &Controller{
+		Interval: 10 * time.Second, Lifetime: time.Hour, token: rand.Text(), changed: make(chan struct{}),
+		server: newAuthority(t, "controller CA"), issuing: newAuthority(t, "issuing CA"), secrets: map[string]agentapi.SecretBundle{},
+	}
 }
 
 // Start makes it answer (again, on the same address).
@@ -83,6 +98,11 @@ func (c *Controller) Start(t testing.TB, i *Instance) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.serve(t)
+}
+
+func (c *Controller) serve(t testing.TB) {
+	t.Helper()
 	c.address = c.l.Addr().String()
 	key, certificate := c.server.sign(t, &x509.Certificate{DNSNames: []string{"octavo"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, nil)
 	clients := x509.NewCertPool()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os/exec"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -129,6 +130,9 @@ func (n *Network) do(f func() error) error {
 		return f()
 	})
 }
+
+// Start starts a program in the network.
+func (n *Network) Start(cmd *exec.Cmd) error { return n.do(cmd.Start) }
 
 // Listen opens a listening socket in the network.
 func (n *Network) Listen(t testing.TB, address string) net.Listener {

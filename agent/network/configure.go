@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/octavo-lb/octavo/agentapi"
 )
@@ -93,7 +94,7 @@ func (n *Network) plugged(ctx context.Context, inside *netlink.Handle, mac strin
 // moveIn takes an interface from the process's own namespace into the load balancer's. It gets a name made from its MAC
 // there, because the kernel gives the name that becomes free to the next interface that is plugged.
 func (n *Network) moveIn(mac string) error {
-	outside, err := netlink.NewHandle()
+	outside, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("opening netlink: %w", err)
 	}
