@@ -7,23 +7,23 @@ DATA_DIR ?= /var/lib/octavo
 LISTEN ?= 127.0.0.1:9876
 AREA ?= start
 
-.PHONY: run test check build bench generate deps-run deps-test test-unit test-race test-e2e
+.PHONY: run test check build bench generate deps-run deps-test test-unit test-race test-e2e test-image
 
 # Installs what is missing, builds, and shows a load balancer that serves two members. Ctrl-C ends it and leaves nothing.
 run: deps-run build
 	bin/octavo standalone --demo --data-dir $(DATA_DIR) --listen $(LISTEN)
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent ./cmd/octavo-init
 
 # Everything that CI runs.
-test: deps-test check build test-unit test-e2e
+test: deps-test check build test-unit test-e2e test-image
 
 check:
 	packaging/check
 
 test-unit:
-	go test -timeout 15m $$(go list ./... | grep -v /test/e2e)
+	go test -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/image)
 
 test-race:
 	go test -race -timeout 20m ./lb/... ./api/... ./store/... ./worker/... ./health/... ./identity/...
@@ -31,6 +31,11 @@ test-race:
 # The product as its users run it: the two binaries, real clients, real traffic. Needs root.
 test-e2e: build
 	OCTAVO_BIN=$(CURDIR)/bin go test -count=1 -timeout 15m ./test/e2e/...
+
+# The amphora image in emulated machines. Needs root and a Debian mirror.
+test-image:
+	packaging/deps image
+	go test -count=1 -v -timeout 20m ./test/image
 
 # make bench AREA=start|api|dataplane|health prints a table and writes bench/results/AREA.json.
 bench: deps-test build

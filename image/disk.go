@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/octavo-lb/octavo/image/boot"
 )
@@ -151,25 +153,33 @@ func copyAt(disk *os.File, p part) error {
 }
 
 // writeImage converts the disk to qcow2 beside its final place, and puts it there in one step.
-func (b *builder) writeImage(ctx context.Context, disk string) (Result, error) {
+func (b *builder) writeImage(ctx context.Context, disk string, manifest Manifest) (Result, error) {
+	result := Result{Manifest: manifest}
 	info, err := os.Stat(disk)
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
-	part := b.Output + ".part"
+	result.Disk = info.Size()
+	if result.Path, err = filepath.Abs(b.Output); err != nil {
+		return result, err
+	}
+	result.ManifestPath = strings.TrimSuffix(result.Path, ".qcow2") + ".manifest.json"
+	part := result.Path + ".part"
 	defer os.Remove(part)
 	if err := run(b.command(ctx, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", disk, part)); err != nil {
-		return Result{}, err
+		return result, err
 	}
-	sum, size, err := digestFile(part)
+	if result.SHA256, result.Size, err = digestFile(part); err != nil {
+		return result, err
+	}
+	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
-	if err := os.Rename(part, b.Output); err != nil {
-		return Result{}, err
+	if err := os.WriteFile(result.ManifestPath, append(text, '\n'), 0o644); err != nil {
+		return result, err
 	}
-	path, err := filepath.Abs(b.Output)
-	return Result{Path: path, SHA256: sum, Size: size, Disk: info.Size()}, err
+	return result, os.Rename(part, result.Path)
 }
 
 func digestFile(name string) (string, int64, error) {

@@ -38,13 +38,14 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Result tells what was built.
+// Result tells what was built. It is also written beside the image, as JSON.
 type Result struct {
-	Path     string
-	SHA256   string
-	Size     int64 // of the file
-	Disk     int64 // as the instance sees it: the smallest disk that a flavor must have
-	Manifest Manifest
+	Path         string `json:"-"`
+	ManifestPath string `json:"-"`
+	SHA256       string `json:"sha256"`
+	Size         int64  `json:"size"`      // of the file
+	Disk         int64  `json:"disk_size"` // as the instance sees it: the smallest disk that a flavor must have
+	Manifest
 }
 
 // Tools are the Debian packages that Build runs programs of.
@@ -72,7 +73,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Build makes an image. It writes nothing but the output file, and that only when all went well.
+// Build makes an image. It writes nothing but the output file and, beside it, its manifest, and both only when all went
+// well.
 func Build(ctx context.Context, options Options) (Result, error) {
 	o, err := options.withDefaults()
 	if err != nil {
@@ -131,9 +133,7 @@ func (b *builder) build(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := b.writeImage(ctx, disk)
-	result.Manifest = manifest
-	return result, err
+	return b.writeImage(ctx, disk, manifest)
 }
 
 // temp names a file in the temporary directory.

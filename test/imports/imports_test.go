@@ -23,7 +23,7 @@ var layers = []struct {
 	{[]string{"app"}, true, "the one place that knows every part"},
 	{[]string{"api", "worker", "health", "housekeeping", "agent", "localcloud"}, false,
 		"the parts of the service meet in the store and over the wire only, so that each may live in a process of its own"},
-	{[]string{"store", "cloud", "identity", "ca", "notify", "config"}, false, "one outside system each"},
+	{[]string{"store", "cloud", "identity", "ca", "notify", "config", "image"}, false, "one outside system each"},
 	{[]string{"secrets"}, false, "what must not be shown, and sealing it: for whoever holds such a thing"},
 	{[]string{"plan", "haproxy", "keepalived", "firewall", "agentapi", "policy"}, true, "pure: decisions and text, no servers"},
 	{[]string{"lb"}, true, "the nouns, which know nobody"},
