@@ -87,3 +87,45 @@ func (s *site) generation(lbID string) int64 {
 	}
 	return p.Generation
 }
+
+func TestFailoverAsksForOtherAmphorae(t *testing.T) {
+	s := newSite(t)
+	lbID := s.loadBalancer()
+	master := s.addAmphora(lbID, func(a *store.Amphora) { a.Role = "MASTER" })
+	backup := s.addAmphora(lbID, func(a *store.Amphora) { a.Role = "BACKUP" })
+	replacing := func() (out string) {
+		all, err := s.store.Amphorae(t.Context(), lbID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			if a.Replacing {
+				out += a.Role + " "
+			}
+		}
+		return out
+	}
+	s.as("member-a").put(lbs+"/"+lbID+"/failover", nil).want(403)
+	s.as("member-a").put("/v2/octavia/amphorae/"+backup+"/failover", nil).want(403)
+	s.as("admin").put("/v2/octavia/amphorae/"+absent+"/failover", nil).want(404)
+	s.as("admin").put(lbs+"/"+absent+"/failover", nil).want(404)
+
+	s.as("admin").put("/v2/octavia/amphorae/"+backup+"/failover", nil).want(202)
+	if got := replacing(); got != "BACKUP " {
+		t.Error(got)
+	}
+	s.as("member-a").get(lbs+"/"+lbID).want(200, "PENDING_UPDATE")
+	s.as("admin").put(lbs+"/"+lbID+"/failover", nil).want(202)
+	if got := replacing(); len(got) != len("MASTER BACKUP ") {
+		t.Error(got)
+	}
+	// A worker that read the row before does not forget what the operator wants.
+	s.write(lbID, func(tx *store.Tx) error {
+		return tx.UpdateAmphora(t.Context(), &store.Amphora{ID: master, Role: "MASTER"})
+	})
+	if got := replacing(); len(got) != len("MASTER BACKUP ") {
+		t.Error(got)
+	}
+	s.as("member-a").delete(lbs + "/" + lbID).want(204)
+	s.as("admin").put(lbs+"/"+lbID+"/failover", nil).want(409, "Invalid state PENDING_DELETE of loadbalancer resource "+lbID)
+}

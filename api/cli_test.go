@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/api"
 	"github.com/octavo-lb/octavo/identity"
 )
@@ -239,5 +240,9 @@ func TestEverySubcommandOfTheOpenStackClient(t *testing.T) {
 	c.run("amphora show " + amphoraID)
 	c.run("amphora configure " + amphoraID)
 
+	c.run("amphora failover " + amphoraID)
+	c.run("failover lb1")
+	s.report(lbID, amphoraID, agentapi.Report{Boot: "b", Sequence: 1, Failure: "none", FailedGen: 1})
+	c.run("amphora delete " + amphoraID)
 	c.run("delete --cascade lb1")
 }

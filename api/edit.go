@@ -35,10 +35,12 @@ func (s *Server) edit(c *call, lbID string, change func(e *edit) error) error {
 
 // editForDelete is edit for the load balancer itself, which can be deleted in ERROR also where writes have to wait.
 func (s *Server) editForDelete(c *call, lbID string, change func(e *edit) error) error {
-	return s.editIf(c, lbID, func(b *lb.LoadBalancer) bool {
-		status := b.Provisioning()
-		return status == lb.Active || status == lb.ProvError
-	}, change)
+	return s.editIf(c, lbID, settledOrFailed, change)
+}
+
+func settledOrFailed(b *lb.LoadBalancer) bool {
+	status := b.Provisioning()
+	return status == lb.Active || status == lb.ProvError
 }
 
 func (s *Server) editIf(c *call, lbID string, settled func(*lb.LoadBalancer) bool, change func(e *edit) error) error {

@@ -64,6 +64,8 @@ func (s *Server) route() {
 	s.handle("GET /providers/{provider}/availability_zone_capabilities", s.listSettings("provider-availability-zone",
 		"availability_zone_capabilities", func(p *Provider) []Setting { return p.ZoneSettings }))
 
+	s.handle("PUT /loadbalancers/{id}/failover", s.failOverLoadBalancer)
+	s.handle("PUT /octavia/amphorae/{id}/failover", s.failOverAmphora)
 	s.handle("GET /octavia/amphorae", s.listAmphorae)
 	s.handle("GET /octavia/amphorae/{id}", s.showAmphora)
 	s.handle("GET /octavia/amphorae/{id}/stats", s.showAmphoraStatistics)

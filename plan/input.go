@@ -48,6 +48,8 @@ type Amphora struct {
 	Failure    string // why it could not apply FailedGeneration
 	FailedGen  int64
 	Deleting   bool
+	// Replacing tells that an operator wants another one in its place.
+	Replacing bool
 }
 
 // Interface is a port of an amphora and what its agent is told of it.

@@ -12,9 +12,7 @@ func (p *planner) places() []Amphora {
 	var serving []Amphora
 	roles := rolesOf(p.Tree.LB.Topology)
 	for _, r := range roles {
-		if a, ok := p.fill(r); ok {
-			serving = append(serving, a)
-		}
+		serving = append(serving, p.fill(r)...)
 	}
 	for _, a := range p.Amphorae {
 		if !a.Deleting && !slices.ContainsFunc(roles, func(r role) bool { return r.name == a.Role }) {
@@ -24,9 +22,10 @@ func (p *planner) places() []Amphora {
 	return serving
 }
 
-// fill decides who has a role. An amphora that serves stays until another one is up; of several that are up the one
-// that serves stays, so that one that was only thought dead keeps its place when it is heard of again.
-func (p *planner) fill(r role) (Amphora, bool) {
+// fill decides who has a role: one amphora, or two while one takes the other's place. An amphora that serves stays until
+// another one is up; of several that are up the one that serves stays, so that one that was only thought dead keeps its
+// place when it is heard of again.
+func (p *planner) fill(r role) []Amphora {
 	var up, coming, down []Amphora
 	for _, a := range p.Amphorae {
 		if a.Deleting || a.Role != r.name {
@@ -41,21 +40,53 @@ func (p *planner) fill(r role) (Amphora, bool) {
 			down = append(down, a)
 		}
 	}
-	slices.SortStableFunc(up, func(a, b Amphora) int { return cmp.Compare(b.Applied, a.Applied) })
+	slices.SortStableFunc(up, func(a, b Amphora) int {
+		return cmp.Or(cmp.Compare(order(p.leaves(a)), order(p.leaves(b))), cmp.Compare(b.Applied, a.Applied))
+	})
 	switch {
+	case len(up) > 0 && p.leaves(up[0]):
+		return p.succeed(r, up[0], coming)
 	case len(up) > 0:
 		p.retire(slices.Concat(up[1:], coming, down), "amphora "+up[0].ID+" has its place")
-		return up[0], true
+		return up[:1]
 	case len(coming) > 0:
 		p.retire(coming[1:], "amphora "+coming[0].ID+" takes its place")
 		p.retire(slices.DeleteFunc(down, func(a Amphora) bool { return !a.Reported.IsZero() }), "amphora "+coming[0].ID+" takes its place")
-		return coming[0], true
+		return coming[:1]
 	case len(down) > 0:
 		p.replace(r, down)
-		return Amphora{}, false
+		return nil
 	}
 	p.done(AddAmphora{Role: r.name, Priority: r.priority, Why: "there is none"})
-	return Amphora{}, false
+	return nil
+}
+
+// succeed lets another amphora come up beside one that serves and shall be replaced.
+func (p *planner) succeed(r role, serves Amphora, coming []Amphora) []Amphora {
+	if len(coming) == 0 {
+		p.done(AddAmphora{Role: r.name, Priority: r.priority, Why: "amphora " + serves.ID + " is to be replaced"})
+		return []Amphora{serves}
+	}
+	return []Amphora{serves, coming[0]}
+}
+
+// leaves tells whether an amphora that shall be replaced may be now: of a pair the backup goes first, and the master when
+// its peer has everything that it has itself.
+func (p *planner) leaves(a Amphora) bool {
+	if !a.Replacing || a.Role != Master {
+		return a.Replacing
+	}
+	return slices.ContainsFunc(p.Amphorae, func(o Amphora) bool {
+		c, _, _ := p.judge(o)
+		return o.Role == Backup && !o.Deleting && !o.Replacing && c == alive && o.Applied >= a.Applied
+	})
+}
+
+func order(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
 }
 
 func (p *planner) retire(amphorae []Amphora, why string) {

@@ -51,6 +51,7 @@ type Amphora struct {
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         *time.Time `json:"updated_at"`
 	Deleting          bool       `json:"deleting"`
+	Replacing         bool       `json:"replacing"` // an operator wants another one in its place
 }
 
 // Interface is what the agent is told of one of the amphora's ports, and the ids that the cloud knows it by.
@@ -125,7 +126,7 @@ var decidedColumns = []string{"role", "compute_id", "compute_flavor", "image_id"
 	"updated_at", "deleting"}
 
 // UpdateAmphora writes what a worker decides: roles, ids, interfaces, the enrolment token (a new one counts as unused),
-// Deleting. What the agent reports and its certificate is left alone. ErrNotFound.
+// Deleting. What the agent reports, its certificate and what operators ask for is left alone. ErrNotFound.
 func (tx *Tx) UpdateAmphora(ctx context.Context, a *Amphora) error {
 	b, err := tx.locked()
 	if err != nil {
@@ -150,6 +151,26 @@ func (tx *Tx) UpdateAmphora(ctx context.Context, a *Amphora) error {
 		return fmt.Errorf("cannot update amphora %s: %w", a.ID, err)
 	}
 	b.news, b.settle = true, true
+	return nil
+}
+
+// ReplaceAmphorae asks for others in the place of amphorae of the transaction's load balancer. ErrNotFound.
+func (tx *Tx) ReplaceAmphorae(ctx context.Context, ids ...string) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		found, err := tx.r.exec(ctx, `UPDATE "amphora" SET "replacing" = ?, "updated_at" = ? WHERE "id" = ? AND "loadbalancer_id" = ?`,
+			true, formatTime(tx.now), id, b.id)
+		if err == nil && found == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("cannot replace amphora %s: %w", id, err)
+		}
+	}
+	b.news = true
 	return nil
 }
 

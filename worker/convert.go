@@ -26,7 +26,7 @@ func planned(rows []store.Amphora, enrolLifetime time.Duration) []plan.Amphora {
 		a := plan.Amphora{
 			ID: r.ID, Role: r.Role, Attempt: r.Attempt, ComputeID: r.ComputeID, VRRPPortID: r.VRRPPortID, MgmtPortID: r.MgmtPortID,
 			Priority: r.VRRPPriority, Created: r.CreatedAt, Applied: r.AppliedGeneration, Failure: r.Failure,
-			FailedGen: r.FailedGeneration, Deleting: r.Deleting,
+			FailedGen: r.FailedGeneration, Deleting: r.Deleting, Replacing: r.Replacing,
 		}
 		for _, i := range r.Interfaces {
 			a.Interfaces = append(a.Interfaces, plan.Interface(i))

@@ -1,0 +1,1 @@
+ALTER TABLE amphora ADD COLUMN replacing ${bool} DEFAULT ${false} NOT NULL;
