@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
+
+	"github.com/octavo-lb/octavo/localcloud/fabric"
 )
 
 // served fails unless exactly these names answer over a few dozen requests.
@@ -70,16 +73,18 @@ func (o *octavo) noLeftPorts(t testing.TB) error {
 	return nil
 }
 
-// leftovers lists everything on the machine that a standalone service makes and must take away again: namespaces, links,
-// processes, mounts and nftables tables.
-func leftovers(t testing.TB) string {
+// leftovers lists what the service has on the machine: namespaces, links, processes, mounts and files.
+func (o *octavo) leftovers(t testing.TB) string {
 	t.Helper()
-	out, err := exec.Command("bash", "-c", `
-ip netns list | sort
-ip -o link show | awk -F': ' '{print $2}' | sort
-ps -eo args= | grep -E '^(\S*/)?(octavo|octavo-agent|haproxy|keepalived)( |$)' | sort || true
-awk '{print $2}' /proc/mounts | sort
-nft list tables`).CombinedOutput()
+	cmd := exec.Command("bash", "-c", `
+ip netns list | grep "octavo-$tag-"
+ip -o link show | grep "o$tag"
+pgrep -af "$dir" | cut -c1-200
+grep -E "octavo-$tag-|$dir" /proc/mounts
+find "$dir" -mindepth 1
+true`)
+	cmd.Env = append(os.Environ(), "tag="+fabric.Tag(o.dir), "dir="+o.dir)
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

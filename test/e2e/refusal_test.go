@@ -94,9 +94,10 @@ func TestWrongRequestsAreRefusedAndChangeNothing(t *testing.T) {
 	// A user who may sign in but has no load balancer role.
 	o.shell(t, `export OS_CLOUD=octavo-admin
 openstack user create --project demo --password secret-enough norole
-openstack role add --user norole --project demo reader`)
+openstack role create bystander
+openstack role add --user norole --project demo bystander`)
 	norole := strings.TrimSpace(o.shell(t, `export OS_CLOUD=octavo-admin
-openstack --os-cloud "" --os-auth-url $(openstack endpoint list --service identity --interface public -f value -c URL)/v3 --os-username norole --os-password secret-enough --os-project-name demo --os-user-domain-name Default --os-project-domain-name Default --os-identity-api-version 3 token issue -f value -c id`))
+openstack --os-cloud "" --os-auth-url $(openstack endpoint list --service identity --interface public -f value -c URL) --os-username norole --os-password secret-enough --os-project-name demo --os-user-domain-name Default --os-project-domain-name Default --os-identity-api-version 3 token issue -f value -c id`))
 	token := n.c.provider.Token()
 	before := o.everything(t, n)
 
