@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -19,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // registers the driver
+	"modernc.org/sqlite"
 )
 
 const (
@@ -74,8 +75,12 @@ func (t *target) openSQLite() (write, read *sql.DB, err error) {
 	}
 	f.Close()
 	open := func(options string) (*sql.DB, error) {
-		return sql.Open("sqlite", "file:"+(&url.URL{Path: t.file}).EscapedPath()+
-			"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)"+options)
+		connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: t.file}).EscapedPath() +
+			"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)" + options)
+		if err != nil {
+			return nil, err
+		}
+		return sql.OpenDB(prepared{connector}), nil
 	}
 	write, err = open("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
 	if err != nil {
@@ -187,8 +192,11 @@ func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 func (t *target) openPostgreSQL() (*sql.DB, error) {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(t.user, t.password), Host: t.address, Path: "/" + t.database,
 		RawQuery: t.options.Encode()}
-	if strings.HasPrefix(t.address, "/") {
-		u.Host = "" // the option host names the socket's directory
+	if dir, port, ok := strings.Cut(t.address, "/.s.PGSQL."); ok {
+		options := maps.Clone(t.options)
+		options.Set("host", dir)
+		options.Set("port", port)
+		u.Host, u.RawQuery = "", options.Encode()
 	}
 	c, err := pgx.ParseConfig(u.String())
 	if err != nil {

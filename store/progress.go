@@ -67,11 +67,10 @@ func (tx *Tx) SetFailure(ctx context.Context, reason string, nextTry time.Time) 
 		return err
 	}
 	if reason == "" {
-		_, err = tx.r.exec(ctx, `UPDATE "load_balancer" SET "id" = "id"`+noFailure+` WHERE "id" = ?`, b.id)
-	} else {
-		_, err = tx.r.exec(ctx, `UPDATE "load_balancer" SET "failure" = ?, "failures" = "failures" + 1, "failure_at" = ?,`+
-			` "next_try_at" = ? WHERE "id" = ?`, reason, formatTime(tx.now), timeOrNull(nextTry), b.id)
+		return tx.ClearFailure(ctx)
 	}
+	_, err = tx.r.exec(ctx, `UPDATE "load_balancer" SET "failure" = ?, "failures" = "failures" + 1, "failure_at" = ?,`+
+		` "next_try_at" = ? WHERE "id" = ?`, reason, formatTime(tx.now), timeOrNull(nextTry), b.id)
 	if err != nil {
 		return fmt.Errorf("cannot store the failure of load balancer %s: %w", b.id, err)
 	}
@@ -85,8 +84,7 @@ func (tx *Tx) ClearFailure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "failure" = '', "failures" = 0, "failure_at" = NULL,`+
-		` "next_try_at" = NULL WHERE "id" = ?`, b.id); err != nil {
+	if _, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "id" = "id"`+noFailure+` WHERE "id" = ?`, b.id); err != nil {
 		return fmt.Errorf("cannot clear the failure of load balancer %s: %w", b.id, err)
 	}
 	b.news = true

@@ -45,7 +45,8 @@ const (
 )
 
 // Write runs fn in a transaction and commits it unless fn fails. fn runs again from the start when the database refuses
-// for reasons of concurrency, so it must do nothing that outlives a roll-back and keep no results of an earlier run.
+// for reasons of concurrency, so it must do nothing that outlives a roll-back and keep no results of an earlier run. It reads
+// through tx and never writes through the store, which on SQLite would wait for this very transaction.
 // After a connection is lost during commit the outcome is unknown: the error is temporary and Write does not repeat.
 //
 // When fn wrote desired state (Insert, Update, Delete, Touch), the commit raises the load balancer's generation by one,

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,4 +87,37 @@ func hostOf(t *testing.T, dsn string) string {
 		t.Fatal(err)
 	}
 	return u.Host
+}
+
+func TestServersAreReachedBySocket(t *testing.T) {
+	for name, c := range map[string]struct {
+		start  func() (*dbtest.Server, error)
+		option string
+		socket func(s *dbtest.Server) string
+	}{
+		"mariadb":    {dbtest.StartMariaDB, "unix_socket", func(s *dbtest.Server) string { return s.Dir() + "/socket" }},
+		"postgresql": {dbtest.StartPostgreSQL, "host", func(s *dbtest.Server) string { return s.Dir() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := c.start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { server.Close() })
+			dsn, err := server.NewDatabase("octavo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			u, err := url.Parse(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.RawQuery = url.Values{c.option: {c.socket(server)}}.Encode()
+			u.Host = ":" + u.Port()
+			s := storetest.OpenDSN(t, u.String(), store.Options{})
+			storetest.Create(t, s, "p", nil)
+			refuse(t, strings.Replace(u.String(), "/octavo?", "/absent?", 1), server.Dir(), "absent")
+		})
+	}
 }
