@@ -7,7 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -62,8 +62,9 @@ type Client struct {
 	http    http.Client
 	subnets subnetCache
 
-	mu       sync.Mutex
-	services *services
+	// one is held by whoever authenticates; the others wait no longer than their own calls may take.
+	one      chan struct{}
+	services atomic.Pointer[services]
 }
 
 type services struct {
@@ -89,23 +90,38 @@ func New(o Options) *Client {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, InsecureSkipVerify: o.Insecure}
 		o.Transport = t
 	}
-	return &Client{options: o, http: http.Client{Transport: o.Transport}}
+	return &Client{options: o, http: http.Client{Transport: o.Transport}, one: make(chan struct{}, 1)}
 }
 
 // begin bounds a call and makes sure that there is a token.
 func (c *Client) begin(ctx context.Context) (context.Context, context.CancelFunc, *services, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.services == nil {
-		s, err := c.authenticate(ctx)
-		if err != nil {
-			cancel()
-			return nil, nil, nil, wrap(err, "authenticate at %s", c.options.Auth.URL)
-		}
-		c.services = s
+	s, err := c.ready(ctx)
+	if err != nil {
+		cancel()
+		return nil, nil, nil, wrap(err, "authenticate at %s", c.options.Auth.URL)
 	}
-	return ctx, cancel, c.services, nil
+	return ctx, cancel, s, nil
+}
+
+func (c *Client) ready(ctx context.Context) (*services, error) {
+	if s := c.services.Load(); s != nil {
+		return s, nil
+	}
+	select {
+	case c.one <- struct{}{}:
+		defer func() { <-c.one }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if s := c.services.Load(); s != nil {
+		return s, nil
+	}
+	s, err := c.authenticate(ctx)
+	if err == nil {
+		c.services.Store(s)
+	}
+	return s, err
 }
 
 func (c *Client) authenticate(ctx context.Context) (*services, error) {

@@ -83,7 +83,27 @@ func (c *Client) EnsurePort(ctx context.Context, want plan.Port) (plan.Port, err
 	if len(found) == 0 {
 		return createPort(ctx, s.network, want)
 	}
+	if found[0].ID == want.ID {
+		if err := dropTwins(ctx, s.network, found[1:]); err != nil {
+			return plan.Port{}, err
+		}
+	}
 	return updatePort(ctx, s.network, found[0], want)
+}
+
+// dropTwins deletes further ports of a name whose right bearer is known. They come of a list that did not show yet what
+// had been made just before.
+func dropTwins(ctx context.Context, network *gophercloud.ServiceClient, twins []plan.Port) error {
+	for _, p := range twins {
+		if strings.HasPrefix(p.DeviceOwner, "compute:") {
+			continue
+		}
+		err := wrap(ports.Delete(ctx, network, p.ID).ExtractErr(), "delete the second port named %s", p.Name)
+		if err != nil && !IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // findPorts looks for a port by id and by name, in the project that it belongs to: a port of that name in another one is

@@ -228,3 +228,15 @@ func (c *Cloud) Objects(collection string) []string {
 	}
 	return names
 }
+
+// HasMAC tells whether a port with the address exists.
+func (c *Cloud) HasMAC(mac string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.objects["ports"] {
+		if p.str("mac_address") == mac {
+			return true
+		}
+	}
+	return false
+}

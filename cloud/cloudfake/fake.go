@@ -22,6 +22,8 @@ type Options struct {
 	PageSize int
 	// BootTime is how long an instance is in BUILD; DeleteTime is how long its deletion takes.
 	BootTime, DeleteTime time.Duration
+	// TokenLifetime is an hour when 0.
+	TokenLifetime time.Duration
 	// Before is called before each call with its method and path, such as "POST /network/v2.0/ports". What it returns, if not
 	// nil, is the outcome, and nothing happens.
 	Before func(call string) error
@@ -72,6 +74,9 @@ type caller struct {
 func New(o Options) *Cloud {
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.TokenLifetime == 0 {
+		o.TokenLifetime = time.Hour
 	}
 	c := &Cloud{options: o, mux: http.NewServeMux(), quotas: map[string]int{}, tokens: map[string]caller{},
 		objects: map[string][]object{}, calls: map[string]int{}}

@@ -3,7 +3,6 @@ package cloudfake
 import (
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/octavo-lb/octavo/cloud"
 	"github.com/octavo-lb/octavo/secrets"
@@ -13,9 +12,8 @@ import (
 const ServiceProject = "11111111111111111111111111111111"
 
 const (
-	baseURL       = "http://cloud.test"
-	servicePass   = "service-password"
-	tokenLifetime = time.Hour
+	baseURL     = "http://cloud.test"
+	servicePass = "service-password"
 )
 
 // Client makes a client for the service account that needs no socket.
@@ -39,7 +37,7 @@ func (c *Cloud) RevokeTokens() {
 }
 
 func (c *Cloud) issue(who caller) string {
-	who.expires = c.options.Clock().Add(tokenLifetime)
+	who.expires = c.options.Clock().Add(c.options.TokenLifetime)
 	token := "token-" + c.newID()
 	c.tokens[token] = who
 	return token
@@ -73,6 +71,6 @@ func (c *Cloud) authenticate(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Subject-Token", c.issue(caller{project: ServiceProject, admin: true}))
 	write(w, answer{http.StatusCreated, object{"token": object{
 		"catalog": catalog, "project": object{"id": ServiceProject, "name": "service", "domain": object{"id": "default", "name": "Default"}},
-		"expires_at": c.options.Clock().Add(tokenLifetime).UTC().Format("2006-01-02T15:04:05.000000Z"),
+		"expires_at": c.options.Clock().Add(c.options.TokenLifetime).UTC().Format("2006-01-02T15:04:05.000000Z"),
 	}}}, nil)
 }
