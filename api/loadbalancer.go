@@ -141,6 +141,9 @@ func (s *Server) ensureVIP(ctx context.Context, tree *lb.Tree) error {
 		switch {
 		case err != nil:
 			return err
+		case row.VipPortOwned && row.VipPortID != nil:
+			tree.LB, failure = *row, nil // a worker took this call for dead and was faster
+			return nil
 		case lb.AsFault(failure) != nil:
 			return tx.Remove(ctx)
 		case failure != nil:

@@ -22,7 +22,7 @@ func port(target string) plan.Port {
 
 func TestRefusalsAreToldApart(t *testing.T) {
 	var refusal error
-	_, target := target(t, cloudfake.Options{Before: func(call string) error {
+	_, target := target(t, cloudfake.Options{Before: func(_ context.Context, call string) error {
 		if call == "POST /network/v2.0/ports" {
 			return refusal
 		}

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servergroups"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/security/groups"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
@@ -51,6 +52,12 @@ func (c *Client) Owned(ctx context.Context, kind plan.Kind) ([]Object, error) {
 			add(g.ID, g.Name)
 		}
 		return owned, wrap(err, "list security groups")
+	case plan.ServerGroupKind:
+		list, err := listServerGroups(ctx, s.compute)
+		for _, g := range list {
+			add(g.ID, g.Name)
+		}
+		return owned, err
 	default:
 		list, err := listServers(ctx, s.compute, servers.ListOpts{})
 		for _, server := range list {
@@ -58,4 +65,27 @@ func (c *Client) Owned(ctx context.Context, kind plan.Kind) ([]Object, error) {
 		}
 		return owned, err
 	}
+}
+
+// Delete deletes one object by its id. That it is gone is no error; what is being deleted already is left to it.
+func (c *Client) Delete(ctx context.Context, o Object) error {
+	ctx, cancel, s, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	switch o.Kind {
+	case plan.PortKind:
+		err = ports.Delete(ctx, s.network, o.ID).ExtractErr()
+	case plan.SecurityGroupKind:
+		err = groups.Delete(ctx, s.network, o.ID).ExtractErr()
+	case plan.ServerGroupKind:
+		err = servergroups.Delete(ctx, s.compute, o.ID).ExtractErr()
+	default:
+		err = servers.Delete(ctx, s.compute, o.ID).ExtractErr()
+	}
+	if err = wrap(err, "delete %s %s", o.Kind, o.Name); IsNotFound(err) {
+		return nil
+	}
+	return err
 }

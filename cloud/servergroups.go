@@ -41,7 +41,7 @@ func (c *Client) DeleteServerGroup(ctx context.Context, name string) error {
 	}
 	defer cancel()
 	found, err := findServerGroups(ctx, s.compute, name)
-	if err != nil {
+	if err != nil && !IsNotFound(err) { // some clouds have none at all
 		return err
 	}
 	for _, id := range found {
@@ -54,19 +54,34 @@ func (c *Client) DeleteServerGroup(ctx context.Context, name string) error {
 }
 
 func findServerGroups(ctx context.Context, compute *gophercloud.ServiceClient, name string) ([]string, error) {
-	pages, err := servergroups.List(compute, nil).AllPages(ctx)
-	if err != nil {
-		return nil, wrap(err, "look for server group %s", name)
-	}
-	list, err := servergroups.ExtractServerGroups(pages)
-	if err != nil {
-		return nil, wrap(err, "look for server group %s", name)
-	}
+	list, err := listServerGroups(ctx, compute)
 	var ids []string
 	for _, g := range list {
 		if g.Name == name {
 			ids = append(ids, g.ID)
 		}
 	}
-	return ids, nil
+	return ids, err
+}
+
+// listServerGroups pages by offset: there are no links in this list.
+func listServerGroups(ctx context.Context, compute *gophercloud.ServiceClient) ([]servergroups.ServerGroup, error) {
+	const page = 1000
+	var all []servergroups.ServerGroup
+	for {
+		pages, err := servergroups.List(compute, servergroups.ListOpts{Limit: page, Offset: len(all)}).AllPages(ctx)
+		if err != nil {
+			return nil, wrap(err, "list server groups")
+		}
+		list, err := servergroups.ExtractServerGroups(pages)
+		if err != nil {
+			return nil, wrap(err, "list server groups")
+		}
+		if len(all) > 0 && len(list) > 0 && list[0].ID == all[0].ID {
+			return all, nil // the service does not know offsets
+		}
+		if all = append(all, list...); len(list) < page {
+			return all, nil
+		}
+	}
 }

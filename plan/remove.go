@@ -41,7 +41,11 @@ func (p *planner) removeAll() {
 	}
 	b := &p.Tree.LB
 	released := p.also(ReleaseVIP{Port: VIPPort(b, nil), Owned: b.VipPortOwned || b.VipPortID == nil})
-	if released && p.also(DeleteGroup{GroupName(b.ID)}) && p.also(DeleteServerGroup{ServerGroupName(b.ID)}) {
-		p.also(ForgetLoadBalancer{})
+	if !released || !p.also(DeleteGroup{GroupName(b.ID)}) {
+		return
 	}
+	if b.Topology == activeStandby && !p.also(DeleteServerGroup{ServerGroupName(b.ID)}) {
+		return
+	}
+	p.also(ForgetLoadBalancer{})
 }

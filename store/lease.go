@@ -15,6 +15,8 @@ type Lease struct {
 	Owner string
 	Token int64 // grows with every lease of the load balancer
 	Until time.Time
+	// TakenOver tells that whoever had the lease before did not release it: calls that it made may still be under way.
+	TakenOver bool
 
 	store *Store
 	wakes int64 // the load balancer's count of wakes when it was acquired
@@ -26,6 +28,7 @@ const candidates = 16
 type candidate struct {
 	id           string
 	token, wakes int64
+	owner        string // of a lease that was not released
 }
 
 // Acquire leases the load balancer that is due longest of those that are not leased. ErrNothingDue.
@@ -33,9 +36,9 @@ func (s *Store) Acquire(ctx context.Context, owner string, ttl time.Duration) (*
 	now := s.now()
 	var c candidate
 	var due []candidate
-	err := s.read.each(ctx, `SELECT "id", "lease_token", "wake_seq" FROM "load_balancer" WHERE "due_at" <= ?`+
+	err := s.read.each(ctx, `SELECT "id", "lease_token", "wake_seq", "lease_owner" FROM "load_balancer" WHERE "due_at" <= ?`+
 		` AND ("lease_until" IS NULL OR "lease_until" <= ?) ORDER BY "due_at" LIMIT ?`,
-		[]any{formatTime(now), formatTime(now), candidates}, func() { due = append(due, c) }, &c.id, &c.token, &c.wakes)
+		[]any{formatTime(now), formatTime(now), candidates}, func() { due = append(due, c) }, &c.id, &c.token, &c.wakes, &c.owner)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for what is due: %w", err)
 	}
@@ -57,7 +60,7 @@ func (s *Store) Acquire(ctx context.Context, owner string, ttl time.Duration) (*
 // many at worst, never for one too few.
 func (s *Store) take(ctx context.Context, c candidate, owner string, ttl time.Duration) (*Lease, error) {
 	now := s.now()
-	l := &Lease{LB: c.id, Owner: owner, Token: c.token + 1, Until: now.Add(ttl), store: s, wakes: c.wakes}
+	l := &Lease{LB: c.id, Owner: owner, Token: c.token + 1, Until: now.Add(ttl), TakenOver: c.owner != "", store: s, wakes: c.wakes}
 	taken := false
 	err := s.Write(ctx, func(tx *Tx) error {
 		n, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "lease_owner" = ?, "lease_token" = ?, "lease_until" = ?`+
@@ -102,7 +105,7 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
 // left half done need not wait for its leases to run out. Whatever it might still write is refused with ErrFenced.
 func (s *Store) EndLeases(ctx context.Context, owner string) error {
 	return s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "lease_owner" = '', "lease_until" = NULL, "lease_token" = "lease_token" + 1`+
+		_, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "lease_until" = NULL, "lease_token" = "lease_token" + 1`+
 			` WHERE "lease_owner" = ? AND "lease_until" IS NOT NULL`, owner)
 		if err != nil {
 			return fmt.Errorf("cannot end the leases of %s: %w", owner, err)

@@ -19,6 +19,7 @@ type remembered struct {
 	failures   int       // in a row
 	settled    string    // the plan's digest for which all was done
 	token      int64     // of the lease under which it was
+	verified   time.Time // when all was looked at last
 }
 
 // maxRemembered bounds the memory; what is forgotten beyond it is anybody's.

@@ -66,7 +66,9 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	if len(r.problems) == 0 {
 		r.memory.failing, r.memory.failures = time.Time{}, 0
-		r.memory.settled, r.memory.token = r.in.Settled, r.lease.Token
+		if r.memory.settled, r.memory.token = r.in.Settled, r.lease.Token; r.lease.TakenOver {
+			r.memory.settled = "" // so that all is looked at again
+		}
 		r.memoryOf().put(r.lease.LB, r.memory)
 		return r.release(ctx, r.wake)
 	}

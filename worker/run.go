@@ -97,8 +97,11 @@ func (r *run) load(ctx context.Context) error {
 		Seen: plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
 		Done: map[string]bool{}, Held: map[string]bool{},
 	}
+	if r.lease.TakenOver {
+		r.wake = now.Add(r.LeaseTTL) // whoever had it may have told the cloud something that it does only now
+	}
 	// A release raises the token too: if it is two further than it was then, nobody else had the lease in between.
-	if r.lease.Token == r.memory.token+2 {
+	if r.lease.Token == r.memory.token+2 && now.Sub(r.memory.verified) < r.VerifyAfter {
 		r.in.Settled = r.memory.settled
 	}
 	return nil
@@ -128,7 +131,8 @@ func (r *run) carryOut(ctx context.Context) error {
 }
 
 func (r *run) carryOutOne(ctx context.Context, s plan.Step) error {
-	ctx, cancel := context.WithTimeout(ctx, r.lease.Until.Sub(r.Clock()))
+	// What the cloud is told after the lease's end could undo what the next worker does.
+	ctx, cancel := r.Within(ctx, r.lease.Until.Sub(r.Clock())-r.LeaseTTL/8)
 	defer cancel()
 	err := r.do(ctx, s)
 	switch {

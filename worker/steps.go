@@ -39,7 +39,7 @@ func (r *run) do(ctx context.Context, step plan.Step) error {
 	case plan.SetInForce:
 		return r.setInForce(ctx, s)
 	case plan.Settle:
-		r.in.Settled = s.Digest
+		r.in.Settled, r.memory.verified = s.Digest, r.Clock()
 		return nil
 	case plan.CountFleet:
 		return r.countFleet(ctx)

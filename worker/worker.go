@@ -68,10 +68,14 @@ type Options struct {
 	EnrolLifetime time.Duration
 	// Grace is for how long errors that should pass by themselves are not shown to users; a minute.
 	Grace time.Duration
+	// VerifyAfter is for how long a load balancer's objects in the cloud are taken to be as they were left; 5 minutes.
+	VerifyAfter time.Duration
 	// Poll is how long a change that this process was not told of may stay unnoticed; 5 s.
 	Poll time.Duration
 
-	Clock  func() time.Time
+	Clock func() time.Time
+	// Within bounds a step; context.WithTimeout, unless time is not the machine's.
+	Within func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
 	Rand   func() float64 // from [0, 1), for spreading retries
 	NewID  func() string  // of amphorae
 	Logger *slog.Logger
@@ -81,7 +85,8 @@ func (o *Options) setDefaults() {
 	for _, d := range []struct {
 		value    *time.Duration
 		standard time.Duration
-	}{{&o.LeaseTTL, 2 * time.Minute}, {&o.EnrolLifetime, time.Hour}, {&o.Grace, time.Minute}, {&o.Poll, 5 * time.Second}} {
+	}{{&o.LeaseTTL, 2 * time.Minute}, {&o.EnrolLifetime, time.Hour}, {&o.Grace, time.Minute}, {&o.Poll, 5 * time.Second},
+		{&o.VerifyAfter, 5 * time.Minute}} {
 		if *d.value <= 0 {
 			*d.value = d.standard
 		}
@@ -98,6 +103,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Within == nil {
+		o.Within = context.WithTimeout
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64

@@ -5,6 +5,7 @@ package cloudfake
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ type Options struct {
 	TokenLifetime time.Duration
 	// Before is called before each call with its method and path, such as "POST /network/v2.0/ports". What it returns, if not
 	// nil, is the outcome, and nothing happens.
-	Before func(call string) error
+	Before func(ctx context.Context, call string) error
 	// After is called after each call that changed something. What it returns takes the answer's place: the call was
 	// carried out, and the caller does not know.
 	After func(call string) error
@@ -187,7 +188,7 @@ func (c *Cloud) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.calls[shape(call)]++
 	c.mu.Unlock()
 	if c.options.Before != nil {
-		if err := c.options.Before(call); err != nil {
+		if err := c.options.Before(r.Context(), call); err != nil {
 			return outcome(r, err)
 		}
 	}

@@ -53,7 +53,7 @@ func (c *Cloud) list(collection string) func(request) (answer, error) {
 // matches compares as Neutron does: all parameters must fit, of several values of one parameter any.
 func matches(o object, query url.Values) bool {
 	for name, values := range query {
-		if name == "limit" || name == "marker" || strings.HasPrefix(name, "sort") {
+		if name == "limit" || name == "marker" || name == "offset" || strings.HasPrefix(name, "sort") {
 			continue
 		}
 		if !slices.Contains(values, fmt.Sprint(o[name])) {
@@ -71,7 +71,7 @@ func (c *Cloud) page(r request, collection string, found []object) answer {
 	}
 	many := wire[collection].many
 	body := object{}
-	if n := c.options.PageSize; n > 0 && len(found) > n {
+	if n := c.options.PageSize; n > 0 && len(found) > n && collection != "server_groups" {
 		found = found[:n]
 		query := r.URL.Query()
 		query.Set("marker", found[n-1].str("id"))

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -12,14 +13,30 @@ import (
 const authentication = "POST /identity/v3/auth/tokens"
 
 // before is called before each call to the cloud: others may run now, and the call may fail.
-func (w *world) before(call string) error {
+func (w *world) before(ctx context.Context, call string) error {
 	if w.current == nil || call == authentication || w.current.process == w.outside && w.calm {
 		return nil
 	}
 	w.sleep(0)
-	if w.calm {
-		return nil
+	var err error
+	if !w.calm {
+		err = w.hinder(call)
 	}
+	if until, bounded := ctx.Value(deadline{}).(time.Time); bounded && w.now.After(until) {
+		return context.DeadlineExceeded // it stood still for too long
+	}
+	return err
+}
+
+// deadline is the key of a virtual deadline in a context.
+type deadline struct{}
+
+// within is context.WithTimeout in virtual time.
+func (w *world) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithValue(ctx, deadline{}, w.now.Add(d)), func() {}
+}
+
+func (w *world) hinder(call string) error {
 	switch {
 	case w.now.Before(w.outage):
 		w.result.Refusals++

@@ -73,29 +73,25 @@ func (w *world) create() *wanted {
 	if w.chance(0.1) {
 		return u // killed
 	}
-	err := client.EnsureVIP(w.ctx, b)
-	if lb.AsFault(err) != nil && !errors.As(err, new(*cloud.Error)) {
-		w.write(func(tx *store.Tx) error {
-			if _, err := tx.Lock(w.ctx, b.ID); err != nil {
-				return err
-			}
-			return store.Delete[lb.LoadBalancer](w.ctx, tx, b.ID)
-		})
-		u.deleted = true
-		return u
+	failure := client.EnsureVIP(w.ctx, b)
+	if w.chance(0.1) {
+		return u // killed
 	}
-	if err != nil || w.chance(0.1) {
-		return u
-	}
-	u.vip = b.VipAddress
 	w.write(func(tx *store.Tx) error {
 		current, err := tx.Lock(w.ctx, b.ID)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case current.VipPortOwned && current.VipPortID != nil:
+			return nil
+		case failure != nil:
+			u.deleted = true
+			return store.Delete[lb.LoadBalancer](w.ctx, tx, b.ID)
 		}
 		current.VipAddress, current.VipPortID, current.VipSubnetID, current.VipNetworkID = b.VipAddress, b.VipPortID, b.VipSubnetID, b.VipNetworkID
 		current.AdditionalVips = b.AdditionalVips
 		tx.Wake()
+		u.vip = current.VipAddress
 		return store.Amend(w.ctx, tx, current)
 	})
 	return u

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/octavo-lb/octavo/cloud/cloudfake"
+	"github.com/octavo-lb/octavo/housekeeping"
 	"github.com/octavo-lb/octavo/plan"
 	"github.com/octavo-lb/octavo/secrets"
 	"github.com/octavo-lb/octavo/store"
@@ -136,6 +137,7 @@ func (w *world) start() {
 		w.startWorker(p)
 	}
 	w.spawn(w.outside, w.instances)
+	w.spawn(w.outside, w.keepHouse)
 	for range 3 {
 		w.spawn(w.outside, w.user)
 	}
@@ -151,7 +153,7 @@ func (w *world) startWorker(p *process) {
 	}
 	wk := worker.New(worker.Options{
 		Store: w.store, Cloud: cloud, CA: authorities{}, Settings: w.settings, Controllers: []string{"https://controller"},
-		Name: p.name, Workers: 2, Clock: w.clock, Rand: w.rand.Float64, NewID: w.newID, Logger: slog.New(&listener{w: w}),
+		Name: p.name, Workers: 2, Clock: w.clock, Rand: w.rand.Float64, NewID: w.newID, Within: w.within, Logger: slog.New(&listener{w: w}),
 	})
 	for range 2 {
 		w.spawn(p, func() { w.work(p, wk) })
@@ -171,6 +173,25 @@ func (w *world) work(p *process, wk *worker.Worker) {
 		default:
 			w.fail("acquire: %v", err)
 			w.sleep(time.Second)
+		}
+	}
+}
+
+func (w *world) keepHouse() {
+	keeper := housekeeping.New(housekeeping.Options{Store: w.store, Cloud: w.fake.Client(), DeadAfter: w.settings.DeadAfter,
+		DeleteOrphans: true, Clock: w.clock})
+	sweep := w.now
+	for {
+		w.sleep(w.between(time.Second, 10*time.Second))
+		if err := keeper.WakeSilent(w.ctx); err != nil {
+			w.fail("look for silent amphorae: %v", err)
+		}
+		if w.now.Sub(sweep) < 10*time.Minute {
+			continue
+		}
+		sweep = w.now
+		if err := keeper.SweepCloud(w.ctx); err != nil {
+			w.note("sweep: %v", err)
 		}
 	}
 }
