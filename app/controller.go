@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"github.com/octavo-lb/octavo/api"
 	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/cloud"
+	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/health"
 	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/lb"
@@ -120,16 +122,25 @@ func (c *controller) run(ctx context.Context) error {
 	return errors.Join(err, c.store.Close())
 }
 
-// providers are the names under which users ask for this data plane; both are the same.
+// providers are the names under which users ask for this data plane; both are the same. It can do what its agents can.
 func providers() []api.Provider {
 	can := lb.Capabilities{
-		Listeners:  []string{"HTTP", "TCP"},
-		Pools:      []string{"HTTP", "TCP", "PROXY", "PROXYV2"},
-		Algorithms: []string{"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP"},
-		Monitors:   []string{"HTTP", "TCP"},
+		Listeners: served("listener"), Pools: served("pool"), Algorithms: served("algorithm"), Monitors: served("monitor"),
 	}
 	return []api.Provider{
 		{Name: "octavia", Description: "Octavo's own amphorae, under the name that clients of Octavia know.", Can: can},
 		{Name: "amphora", Description: "The same under its other name.", Can: can},
 	}
+}
+
+// served are the values of one kind that the agent's capabilities name.
+func served(kind string) []string {
+	var values []string
+	for _, c := range haproxy.Capabilities() {
+		// Nothing brings certificates to the agents yet.
+		if value, ok := strings.CutPrefix(c, kind+":"); ok && value != "TERMINATED_HTTPS" {
+			values = append(values, value)
+		}
+	}
+	return values
 }

@@ -27,7 +27,7 @@ var areas = map[string]struct {
 	args      []string
 }{
 	"start":     {[]string{"./test/e2e"}, "^BenchmarkStart", []string{"-benchtime=1x"}},
-	"api":       {[]string{"./api/...", "./store/..."}, ".", nil},
+	"api":       {[]string{"./api/...", "./store/..."}, ".", []string{"-benchmem"}},
 	"dataplane": {[]string{"./agent/...", "./haproxy/...", "./firewall/..."}, ".", nil},
 	"health":    {[]string{"./health/..."}, ".", nil},
 }
@@ -47,7 +47,7 @@ func run(area, dir string) error {
 	if !ok {
 		return fmt.Errorf("there is no area %q, only %s", area, strings.Join(slices.Sorted(maps.Keys(areas)), ", "))
 	}
-	args := slices.Concat([]string{"test", "-run=^$", "-bench=" + a.benchmark, "-benchmem", "-timeout=60m"}, a.args, a.packages)
+	args := slices.Concat([]string{"test", "-run=^$", "-bench=" + a.benchmark, "-timeout=60m"}, a.args, a.packages)
 	cmd := exec.Command("go", args...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&output, os.Stderr), os.Stderr

@@ -51,8 +51,11 @@ Ctrl-C takes away everything that was made, unless --keep is given.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			level := slog.LevelInfo
-			if debug {
+			switch {
+			case debug:
 				level = slog.LevelDebug
+			case o.Demo: // whose table should stay readable
+				level = slog.LevelWarn
 			}
 			o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 			o.Out, o.Version = os.Stdout, version

@@ -138,10 +138,3 @@ func owned(who httpx.Caller, projectID, rule string) error {
 	}
 	return nil
 }
-
-func must(ok bool, err error) error {
-	if ok {
-		return nil
-	}
-	return err
-}
