@@ -100,5 +100,16 @@ func (p ports) Port(portID string) (compute.Port, error) {
 		}
 		port.Addresses = append(port.Addresses, address)
 	}
+	for _, f := range p.FloatingIPs(portID) {
+		port.Floating = append(port.Floating, *f.FloatingIPAddress)
+	}
 	return port, nil
+}
+
+// Networks implements compute.Network.
+func (p ports) Networks(who httpx.Caller) (ids []string) {
+	for _, n := range p.TenantNetworks(who) {
+		ids = append(ids, n.ID)
+	}
+	return ids
 }

@@ -94,6 +94,7 @@ func (m *Machine) ManagementAddress() netip.Addr {
 
 // Close forgets the cloud; everything on the machine goes on. The context of Start must have ended.
 func (m *Machine) Close() error {
+	m.compute.Wait()
 	m.network.Close()
 	m.fabric.Close()
 	return m.Cloud.Close()

@@ -52,7 +52,7 @@ func (s *Service) setStopped(w http.ResponseWriter, v server, stopped bool) erro
 	if err := s.change(v.ID, func(v *server) { v.Stopped = stopped }); err != nil {
 		return err
 	}
-	go s.converge(v.ID)
+	s.background(func() { s.converge(v.ID) })
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }

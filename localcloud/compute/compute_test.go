@@ -75,7 +75,7 @@ func TestServerLivesOutlivesAndDies(t *testing.T) {
 	t.Run("an interface is plugged and unplugged while it runs", func(t *testing.T) {
 		a := c.call("POST", "/servers/"+id+"/os-interface", `{"interfaceAttachment": {"net_id": "n1", "fixed_ips": [{"ip_address": "192.0.2.11"}]}}`, 200)
 		port := a["interfaceAttachment"].(map[string]any)["port_id"].(string)
-		c.eventually("the second address answers", func() bool { return c.tryIn(id, "curl -s http://192.0.2.11/") == "web1\n" })
+		c.eventually("the second address answers", func() bool { return c.tryIn(id, "curl -s -m 0.5 http://192.0.2.11/") == "web1\n" })
 		c.call("DELETE", "/servers/"+id+"/os-interface/"+port, "", 202)
 		if got := c.in(id, "ip -o link show eth1 2>&1 || true"); !strings.Contains(got, "does not exist") {
 			t.Errorf("the link is there still: %s", got)
@@ -92,6 +92,32 @@ func TestServerLivesOutlivesAndDies(t *testing.T) {
 	if len(c.network.ports) > 0 {
 		t.Errorf("ports are left: %v", c.network.ports)
 	}
+}
+
+// TestStartedAgainServerHasItsLinksAgain is how amphorae treat their links: into a namespace of their own, which the
+// kernel takes down some time after the instance.
+func TestStartedAgainServerHasItsLinksAgain(t *testing.T) {
+	c := newCloud(t)
+	id := c.call("POST", "/servers", `{"server": {"name": "m", "imageRef": "mover", "flavorRef": "tiny", "networks": [{"uuid": "n1", "fixed_ip": "192.0.2.10"}, {"uuid": "n1", "fixed_ip": "192.0.2.11"}]}}`, 202)["server"].(map[string]any)["id"].(string)
+	c.until(id, "ACTIVE")
+	for range 3 {
+		c.eventually("its link is where it wants it", func() bool { return strings.Contains(c.within(id, "ip -n inner -o link show eth1"), "eth1") })
+		time.Sleep(shortLife)
+		c.ok(instance.Kill(t.Context(), c.service.dir(id)))
+	}
+	c.eventually("its link is there again", func() bool { return strings.Contains(c.within(id, "ip -n inner -o link show eth1"), "eth1") })
+	time.Sleep(200 * time.Millisecond) // an old namespace's end would take it away by now
+	if out := c.within(id, "ip -n inner -o link show eth1"); !strings.Contains(out, "eth1") {
+		t.Errorf("the link vanished: %s", out)
+	}
+}
+
+// within runs a command in all of the server's namespaces.
+func (c *cloud) within(id, command string) string {
+	text, _ := os.ReadFile(filepath.Join(c.service.dir(id), "pid"))
+	pid, _, _ := strings.Cut(string(text), " ")
+	out, _ := exec.Command("nsenter", "-a", "-t", pid, "bash", "-c", command).Output()
+	return string(out)
 }
 
 func TestServerIsRefusedAndNothingStays(t *testing.T) {
@@ -167,7 +193,7 @@ func newCloud(t *testing.T) *cloud {
 	c.ok(err)
 	t.Cleanup(func() { st.Close() })
 	c.service = New(Options{State: st, Tokens: anybody{}, Network: c.network, Images: images{}, Dir: t.TempDir(), Tag: c.tag,
-		Programs: map[string][]string{"web": instance.WebProgram}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Programs: map[string][]string{"web": instance.WebProgram, "mover": {"bash", "-c", moveLink}}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	c.ok(c.service.EnsureFlavors(Flavor{ID: "tiny", Name: "tiny", RAM: 64, VCPUs: 1, Public: true}))
 	c.start()
 	return c
@@ -184,7 +210,7 @@ func (c *cloud) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.service.Start(ctx)
 	c.server = httptest.NewServer(c.service.Handler())
-	c.stop = func() { cancel(); c.server.Close() }
+	c.stop = func() { cancel(); c.server.Close(); c.service.Wait() }
 }
 
 // restart is what a kill and a new start are to the service.
@@ -265,13 +291,16 @@ func (anybody) Authenticate(context.Context, string) (httpx.Caller, error) {
 	return httpx.Caller{UserID: "u", ProjectID: "p"}, nil
 }
 
+// moveLink is a program that does with its second link what amphorae do.
+const moveLink = "ip netns add inner && ip link set eth1 netns inner && ip -n inner link set eth1 up && exec sleep 1000"
+
 type images struct{}
 
 func (images) Image(_ httpx.Caller, id string) (Image, error) {
-	if id != "web" {
+	if id != "web" && id != "mover" {
 		return Image{}, httpx.BadRequest("", "Image %s could not be found.", id)
 	}
-	return Image{ID: id, Name: id, Program: "web"}, nil
+	return Image{ID: id, Name: id, Program: id}, nil
 }
 
 // network gives ports on n1 (192.0.2.0/24) and wires them for real.
@@ -316,7 +345,7 @@ func (n *network) Port(id string) (Port, error) {
 	defer n.mu.Unlock()
 	p, ok := n.ports[id]
 	if !ok {
-		return p, errors.New("no such port")
+		return p, fmt.Errorf("port %s: %w", id, state.ErrNotFound)
 	}
 	return p, nil
 }
@@ -332,6 +361,8 @@ func (n *network) Plug(id string, ns *fabric.Namespace, link string) error {
 	}
 	return n.fabric.Plug(fabric.Plug{PortID: id, NetworkID: "n1", MAC: mac, MTU: p.MTU, Name: link}, ns)
 }
+
+func (n *network) Networks(httpx.Caller) []string { return []string{"n1", "n2"} }
 
 func (n *network) Settle(id string) error { return n.fabric.Settle(id) }
 func (n *network) Unplug(id string) error { return n.fabric.Unplug(id) }

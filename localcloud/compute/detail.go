@@ -106,6 +106,10 @@ func (s *Service) addresses(v server) map[string][]any {
 				"addr": a.Prefix.Addr().String(), "version": version,
 				"OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": p.MAC})
 		}
+		for _, a := range p.Floating {
+			all[p.NetworkName] = append(all[p.NetworkName], map[string]any{
+				"addr": a.String(), "version": 4, "OS-EXT-IPS:type": "floating", "OS-EXT-IPS-MAC:mac_addr": p.MAC})
+		}
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/octavo-lb/octavo/localcloud/fabric"
@@ -25,6 +26,8 @@ type Network interface {
 	RemovePort(portID string) error
 	// Port answers a port as it is now; state.ErrNotFound.
 	Port(portID string) (Port, error)
+	// Networks are the ids of those that the caller's server could be on when it names none.
+	Networks(who httpx.Caller) []string
 	// Plug wires the port to a link of that name in the namespace, which is down then. It may be repeated.
 	Plug(portID string, ns *fabric.Namespace, link string) error
 	Unplug(portID string) error
@@ -46,7 +49,8 @@ type Port struct {
 	ID, NetworkID, NetworkName, MAC string
 	MTU                             int
 	Addresses                       []Address
-	SecurityGroups                  []string // names
+	Floating                        []netip.Addr // floating IPs that lead to it
+	SecurityGroups                  []string     // names
 }
 
 // Address is a fixed IP with its subnet's length, gateway and routes.
@@ -96,6 +100,7 @@ type Service struct {
 	ctx    context.Context // of everything that is done for servers
 	locks  locks
 	builds chan struct{} // as many as may be built at the same time
+	work   sync.WaitGroup
 }
 
 // New makes the service, which does nothing until Start.

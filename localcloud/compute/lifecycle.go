@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,12 +45,24 @@ func (l *locks) forget(id string) {
 }
 
 // Start makes every server what it shall be, in the background, from now until ctx ends: running ones are found again,
-// those that a kill left half made are finished.
+// those that a kill left half made are finished, and those that ended with the machine are started.
 func (s *Service) Start(ctx context.Context) {
 	s.ctx = ctx
 	for _, v := range state.List[server](s.State, nil) {
-		go s.converge(v.ID)
+		s.background(func() { s.converge(v.ID) })
 	}
+}
+
+// Wait returns when nothing is being done to servers any more. The context of Start must have ended.
+func (s *Service) Wait() { s.work.Wait() }
+
+func (s *Service) background(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	s.work.Go(func() {
+		defer close(done)
+		f()
+	})
+	return done
 }
 
 // StopAll ends every instance and leaves the records.
@@ -88,7 +102,7 @@ func (s *Service) converge(id string) {
 	}
 	s.Logger.Error("server failed", "server", v.ID, "name", v.Name, "err", err)
 	if v.Deleting {
-		time.AfterFunc(5*time.Second, func() { s.converge(id) })
+		s.later(5*time.Second, id)
 		return
 	}
 	if err := s.change(id, func(v *server) { v.Status, v.Fault = Failed, err.Error() }); err != nil {
@@ -96,7 +110,18 @@ func (s *Service) converge(id string) {
 	}
 }
 
-// build makes the ports, the namespace, the drive and the instance, each unless it is there.
+// later converges after a while, unless ctx ends before.
+func (s *Service) later(after time.Duration, id string) {
+	s.background(func() {
+		select {
+		case <-time.After(after):
+			s.converge(id)
+		case <-s.ctx.Done():
+		}
+	})
+}
+
+// build makes the ports that are missing, and a namespace, the wires, the drive and the instance anew.
 func (s *Service) build(v server) error {
 	s.builds <- struct{}{}
 	defer func() { <-s.builds }()
@@ -104,19 +129,14 @@ func (s *Service) build(v server) error {
 	if err != nil {
 		return err
 	}
-	ns, _, err := fabric.EnsureNamespace(fabric.ServerNamespace(s.Tag, v.ID))
+	if err := s.writeDrive(v); err != nil {
+		return err
+	}
+	ns, err := s.wire(v)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	for _, n := range v.Nics {
-		if err := s.Network.Plug(n.PortID, ns, linkName(n)); err != nil {
-			return err
-		}
-	}
-	if err := s.writeDrive(v); err != nil {
-		return err
-	}
 	var ended <-chan struct{}
 	err = ns.Do(func() error {
 		var err error
@@ -131,6 +151,37 @@ func (s *Service) build(v server) error {
 		return err
 	}
 	return s.launched(v)
+}
+
+// wire makes a new namespace and plugs the ports there. What an earlier instance left must go first: its links may be in
+// namespaces that it made itself, which the kernel takes down after the instance, some time.
+func (s *Service) wire(v server) (*fabric.Namespace, error) {
+	if err := s.unwire(v); err != nil {
+		return nil, err
+	}
+	ns, _, err := fabric.EnsureNamespace(fabric.ServerNamespace(s.Tag, v.ID))
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range v.Nics {
+		if err := s.Network.Plug(n.PortID, ns, linkName(n)); err != nil {
+			ns.Close()
+			return nil, err
+		}
+	}
+	return ns, nil
+}
+
+func (s *Service) unwire(v server) error {
+	for _, n := range v.Nics {
+		if n.PortID == "" {
+			continue
+		}
+		if err := s.Network.Unplug(n.PortID); err != nil {
+			return err
+		}
+	}
+	return fabric.RemoveNamespace(fabric.ServerNamespace(s.Tag, v.ID))
 }
 
 // settle waits until packets flow on the links that init has brought up, so that ACTIVE means reachable.
@@ -156,8 +207,22 @@ func (s *Service) launched(v server) error {
 	})
 }
 
-// attachPorts gets the ports that are missing. The record holds each as soon as it is there.
+// attachPorts gets the ports that are missing; one that somebody deleted since is a link less. The record holds each port
+// as soon as it is there.
 func (s *Service) attachPorts(v server) (server, error) {
+	gone := func(n nic) bool {
+		if n.PortID == "" {
+			return false
+		}
+		_, err := s.Network.Port(n.PortID)
+		return errors.Is(err, state.ErrNotFound)
+	}
+	if slices.ContainsFunc(v.Nics, gone) {
+		v.Nics = slices.DeleteFunc(v.Nics, gone)
+		if err := s.change(v.ID, func(now *server) { now.Nics = v.Nics }); err != nil {
+			return v, err
+		}
+	}
 	owner := httpx.Caller{UserID: v.UserID, ProjectID: v.ProjectID}
 	for i, n := range v.Nics {
 		if n.PortID != "" {
@@ -196,19 +261,32 @@ func (s *Service) adopt(v server) error {
 	return s.launched(v)
 }
 
+// shortLife is how long an instance must have lived to be started again at once; the machine has better things to do than
+// to boot what crashes.
+const shortLife = 2 * time.Second
+
 // watch starts the server again when its instance ends by itself.
 func (s *Service) watch(id string, ended <-chan struct{}) {
-	go func() {
+	began := time.Now()
+	s.background(func() {
 		select {
 		case <-ended:
-			s.converge(id)
 		case <-s.ctx.Done():
+			return
 		}
-	}()
+		if time.Since(began) < shortLife {
+			s.later(time.Second, id)
+			return
+		}
+		s.converge(id)
+	})
 }
 
 func (s *Service) halt(v server) error {
 	if err := instance.Kill(s.ctx, s.dir(v.ID)); err != nil {
+		return err
+	}
+	if err := s.unwire(v); err != nil {
 		return err
 	}
 	return s.change(v.ID, func(v *server) { v.Status = Shutoff })
@@ -273,8 +351,12 @@ func (s *Service) writeDrive(v server) error {
 		MetaData: instance.MetaData{UUID: v.ID, Name: v.Name, Hostname: hostname(v.Name), ProjectID: v.ProjectID,
 			AvailabilityZone: v.Zone, Meta: v.Metadata},
 	}
+	routed := map[bool]bool{} // by family: the first link that has a gateway has the default route
 	for _, n := range v.Nics {
 		port, err := s.Network.Port(n.PortID)
+		if errors.Is(err, state.ErrNotFound) {
+			continue // somebody deleted it
+		}
 		if err != nil {
 			return err
 		}
@@ -285,6 +367,10 @@ func (s *Service) writeDrive(v server) error {
 			for _, r := range a.Routes {
 				routes = append(routes, instance.RouteTo(r.Destination, r.NextHop))
 			}
+			if routed[a.Prefix.Addr().Is6()] {
+				a.Gateway = netip.Addr{}
+			}
+			routed[a.Prefix.Addr().Is6()] = routed[a.Prefix.Addr().Is6()] || a.Gateway.IsValid()
 			d.Network.AddNetwork(link, port.NetworkID, a.Prefix, a.Gateway, routes)
 		}
 	}

@@ -52,6 +52,9 @@ func (s *Service) createServer(w http.ResponseWriter, r *http.Request, who httpx
 	if v.GroupID = body.Hints.Group; v.GroupID == "" {
 		v.GroupID = body.Hints21.Group
 	}
+	if g, err := state.Get[group](s.State, v.GroupID); v.GroupID != "" && (err != nil || !who.Sees(g.ProjectID)) {
+		return httpx.BadRequest("", "The server group %s could not be found.", v.GroupID)
+	}
 	if err := s.State.Put(v); err != nil {
 		return err
 	}
@@ -59,7 +62,7 @@ func (s *Service) createServer(w http.ResponseWriter, r *http.Request, who httpx
 	if v, err = s.attachNow(v); err != nil {
 		return err
 	}
-	go s.converge(v.ID)
+	s.background(func() { s.converge(v.ID) })
 	return httpx.Write(w, http.StatusAccepted, map[string]any{"server": map[string]any{
 		"id": v.ID, "links": links(r, "servers", v.ID), "OS-DCF:diskConfig": "MANUAL",
 		"security_groups": []any{map[string]string{"name": "default"}},
@@ -81,7 +84,7 @@ func (s *Service) attachNow(v server) (server, error) {
 	if undo := s.change(v.ID, func(v *server) { v.Deleting = true }); undo != nil {
 		return v, undo
 	}
-	go s.converge(v.ID)
+	s.background(func() { s.converge(v.ID) })
 	return v, err
 }
 
@@ -116,7 +119,7 @@ func (s *Service) newServer(who httpx.Caller, q serverRequest) (v server, err er
 	if q.UserData == "" {
 		userData = nil
 	}
-	nics, err := q.nics()
+	nics, err := s.nics(who, q)
 	if err != nil {
 		return v, err
 	}
@@ -131,16 +134,23 @@ func (s *Service) newServer(who httpx.Caller, q serverRequest) (v server, err er
 	}, nil
 }
 
-// nics reads networks, which is a list, or one of the words that newer microversions know.
-func (q serverRequest) nics() ([]nic, error) {
+// nics reads networks: a list, or one of the words that newer microversions know. No list means "auto": the only network
+// that the caller has, if there is one.
+func (s *Service) nics(who httpx.Caller, q serverRequest) ([]nic, error) {
 	var list []networkRequest
-	var word string
+	word := "auto"
 	if len(q.Networks) > 0 && json.Unmarshal(q.Networks, &list) != nil {
 		if json.Unmarshal(q.Networks, &word) != nil || word != "auto" && word != "none" {
 			return nil, httpx.BadRequest("", "Invalid input for field/attribute networks. It must be a list, auto or none.")
 		}
-		if word == "auto" {
-			return nil, httpx.BadRequest("", "This cloud does not choose networks: name them, or say none.")
+	}
+	if len(list) == 0 && word == "auto" {
+		all := s.Network.Networks(who)
+		if len(all) > 1 {
+			return nil, httpx.Conflict("", "Multiple possible networks found, use a Network ID to be more specific.")
+		}
+		for _, id := range all {
+			list = append(list, networkRequest{UUID: id})
 		}
 	}
 	var groups []string
@@ -246,6 +256,9 @@ func (s *Service) updateServer(w http.ResponseWriter, r *http.Request, who httpx
 	return s.showServer(w, r, who, mv)
 }
 
+// patience is how long a request waits for what usually takes less.
+const patience = 500 * time.Millisecond
+
 func (s *Service) deleteServer(w http.ResponseWriter, r *http.Request, who httpx.Caller, _ httpx.Microversion) error {
 	v, err := s.find(r, who)
 	if err != nil {
@@ -254,7 +267,11 @@ func (s *Service) deleteServer(w http.ResponseWriter, r *http.Request, who httpx
 	if err := s.change(v.ID, func(v *server) { v.Deleting = true }); err != nil {
 		return err
 	}
-	go s.converge(v.ID)
+	// Most servers are gone within some milliseconds, which spares the client from asking again.
+	select {
+	case <-s.background(func() { s.converge(v.ID) }):
+	case <-time.After(patience):
+	}
 	return httpx.NoContent(w)
 }
 
