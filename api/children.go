@@ -123,11 +123,6 @@ func (e *edit) addDefaultPool(d *poolDraft, listenerID string) (*lb.Pool, error)
 	if err != nil {
 		return nil, err
 	}
-	// The pool's row must be there before the listener's points to it.
-	if err := e.insertNew(); err != nil {
-		return nil, err
-	}
-	e.had = sizesOf(e.tree)
 	l.DefaultPoolID = &id
 	return last(e.tree.Pools), store.Update(e.Context(), e.tx, l)
 }

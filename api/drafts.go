@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/lb/attr"
@@ -33,7 +34,35 @@ type (
 )
 
 // decoder reads drafts. Its tables have the deployment's defaults.
-type decoder struct{ k *kinds }
+type decoder struct {
+	k *kinds
+	// shown lets objects come as answers show them: with their ids, and with what only the service sets, which is ignored.
+	shown bool
+}
+
+// object reads one object of a draft.
+func (d decoder) object(t *attr.Table, path string, body attr.Body, dst any, mode attr.Mode) (attr.Given, error) {
+	if !d.shown {
+		return t.Decode(path, body, dst, mode)
+	}
+	raw, _ := body.Take("id")
+	for name := range body {
+		if a := t.Find(name); a != nil && a.Access&attr.Shown != 0 && !a.Writable(mode) || slices.Contains(shownRefs, name) {
+			delete(body, name)
+		}
+	}
+	given, err := t.Decode(path, body, dst, mode)
+	if err == nil && raw != nil {
+		var id string
+		if id, err = attr.ID("id", raw); err == nil {
+			t.Find("id").Set(dst, id)
+		}
+	}
+	return given, err
+}
+
+// shownRefs are what answers show of parents and users of an object.
+var shownRefs = []string{"loadbalancers", "listeners", "healthmonitor_id"}
 
 func (d decoder) listener(path string, body attr.Body, mode attr.Mode) (l listenerDraft, err error) {
 	if l.pool, err = d.poolNamed(path, body, "default_pool"); err != nil {
@@ -50,7 +79,7 @@ func (d decoder) listener(path string, body attr.Body, mode attr.Mode) (l listen
 		}
 		l.policies = append(l.policies, p)
 	}
-	_, err = d.k.listener.table.Decode(path, body, &l.Listener, mode)
+	_, err = d.object(d.k.listener.table, path, body, &l.Listener, mode)
 	return l, err
 }
 
@@ -66,19 +95,19 @@ func (d decoder) policy(path string, body attr.Body, mode attr.Mode) (p policyDr
 	}
 	for _, body := range rules {
 		var u lb.L7Rule
-		if _, err := d.k.rule.table.Decode(path+".rules", body, &u, attr.Nested); err != nil {
+		if _, err := d.object(d.k.rule.table, path+".rules", body, &u, attr.Nested); err != nil {
 			return p, err
 		}
 		p.rules = append(p.rules, u)
 	}
-	p.given, err = d.k.policy.table.Decode(path, body, &p.L7Policy, mode)
+	p.given, err = d.object(d.k.policy.table, path, body, &p.L7Policy, mode)
 	return p, err
 }
 
 func (d decoder) pool(path string, body attr.Body, mode attr.Mode) (p poolDraft, err error) {
 	if raw, ok := body.Take("healthmonitor"); ok && raw != nil {
 		p.monitor = new(lb.HealthMonitor)
-		if err := decodeNested(d.k.monitor.table, path+".healthmonitor", raw, p.monitor); err != nil {
+		if err := d.nested(d.k.monitor.table, path+".healthmonitor", raw, p.monitor); err != nil {
 			return p, err
 		}
 	}
@@ -88,12 +117,12 @@ func (d decoder) pool(path string, body attr.Body, mode attr.Mode) (p poolDraft,
 	}
 	for _, body := range members {
 		var m lb.Member
-		if _, err := d.k.member.table.Decode(path+".members", body, &m, attr.Nested); err != nil {
+		if _, err := d.object(d.k.member.table, path+".members", body, &m, attr.Nested); err != nil {
 			return p, err
 		}
 		p.members = append(p.members, m)
 	}
-	_, err = d.k.pool.table.Decode(path, body, &p.Pool, mode)
+	_, err = d.object(d.k.pool.table, path, body, &p.Pool, mode)
 	return p, err
 }
 
@@ -120,10 +149,10 @@ func (d decoder) poolNamed(path string, body attr.Body, member string) (*poolNam
 	return named, err
 }
 
-func decodeNested(t *attr.Table, path string, raw []byte, dst any) error {
+func (d decoder) nested(t *attr.Table, path string, raw []byte, dst any) error {
 	body, err := attr.ParseBody(path, raw)
 	if err == nil {
-		_, err = t.Decode(path, body, dst, attr.Nested)
+		_, err = d.object(t, path, body, dst, attr.Nested)
 	}
 	return err
 }

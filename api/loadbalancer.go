@@ -219,7 +219,7 @@ func (d decoder) graph(body attr.Body) (*graph, attr.Given, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	given, err := d.k.loadBalancer.table.Decode(lbPath, body, &g.LoadBalancer, attr.Create)
+	given, err := d.object(d.k.loadBalancer.table, lbPath, body, &g.LoadBalancer, attr.Create)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -237,12 +237,12 @@ func (d decoder) graph(body attr.Body) (*graph, attr.Given, error) {
 		}
 		g.listeners = append(g.listeners, l)
 	}
-	return g, given, g.liftPools()
+	return g, given, g.liftPools(d.shown)
 }
 
 // liftPools moves the pools that are written out inside listeners and policies to the others, and makes sure that each
-// name means one pool.
-func (g *graph) liftPools() error {
+// name means one pool. Of pools that may be there already only the names that are used have to.
+func (g *graph) liftPools(shown bool) error {
 	var named []*poolNamed
 	for i := range g.listeners {
 		l := &g.listeners[i]
@@ -257,9 +257,14 @@ func (g *graph) liftPools() error {
 			n.full = nil
 		}
 	}
-	known := map[string]bool{}
+	known, used := map[string]bool{}, map[string]bool{}
+	for _, n := range named {
+		if n != nil {
+			used[n.name] = true
+		}
+	}
 	for i := range g.pools {
-		if name := g.pools[i].Name; known[name] {
+		if name := g.pools[i].Name; known[name] && (used[name] || !shown) {
 			return lb.Refuse(lb.Validation, "Validation failure: Pool names must be unique when creating a fully populated loadbalancer: '%s'", name)
 		}
 		known[g.pools[i].Name] = true

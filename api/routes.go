@@ -15,6 +15,8 @@ func (s *Server) route() {
 	s.handle("GET /loadbalancers/{id}", show(s, &k.loadBalancer, nil))
 	s.handle("PUT /loadbalancers/{id}", put(s, s.changeOfLoadBalancer()))
 	s.handle("DELETE /loadbalancers/{id}", s.deleteLoadBalancer)
+	s.handle("GET /loadbalancers/{id}/graph", s.showGraph)
+	s.handle("PUT /loadbalancers/{id}/graph", s.putGraph)
 	s.handle("GET /loadbalancers/{id}/status", s.showStatuses)
 	s.handle("GET /loadbalancers/{id}/statuses", s.showStatuses)
 	s.handle("GET /loadbalancers/{id}/stats", showStatistics(s, &k.loadBalancer, s.statisticsOfLoadBalancer))

@@ -55,7 +55,7 @@ func New(c Config) (*Server, error) {
 		c.VIPs = absentNetwork{}
 	}
 	k := newKinds()
-	s := &Server{Config: c, kinds: k, decode: decoder{k}, routes: http.NewServeMux()}
+	s := &Server{Config: c, kinds: k, decode: decoder{k: k}, routes: http.NewServeMux()}
 	s.route()
 	return s, nil
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 
 	"github.com/octavo-lb/octavo/lb"
@@ -9,8 +11,9 @@ import (
 	"github.com/octavo-lb/octavo/store"
 )
 
-// settle computes the provisioning statuses of a tree that was just written.
+// settle computes the provisioning statuses of a tree that was just written, and puts its policies in their order.
 func settle(t *lb.Tree) {
+	slices.SortStableFunc(t.Policies, func(a, b lb.L7Policy) int { return cmp.Compare(a.Position, b.Position) })
 	t.LB.ProvisioningStatus = t.LB.Provisioning()
 	for i := range t.Listeners {
 		t.Listeners[i].ProvisioningStatus = t.Listeners[i].Meta.Provisioning(&t.LB)

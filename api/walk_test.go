@@ -124,7 +124,7 @@ func TestSingleCallCreate(t *testing.T) {
 		},
 	}}
 	a := u.post("/v2.0/lbaas/loadbalancers", body).want(201)
-	if got := a.in("loadbalancer.listeners.0.l7policies.0.rules.0.value"); got != "/api" {
+	if got := a.in("loadbalancer.listeners.0.l7policies.1.rules.0.value"); got != "/api" {
 		t.Errorf("rule: %v", got)
 	}
 	pools := a.in("loadbalancer.pools").([]any)
@@ -133,10 +133,11 @@ func TestSingleCallCreate(t *testing.T) {
 	}
 	if a.in("loadbalancer.listeners.0.default_pool_id") != a.in("loadbalancer.pools.0.id") ||
 		a.in("loadbalancer.listeners.1.default_pool_id") != a.in("loadbalancer.pools.0.id") ||
-		a.in("loadbalancer.listeners.0.l7policies.0.redirect_pool_id") != a.in("loadbalancer.pools.1.id") {
+		a.in("loadbalancer.listeners.0.l7policies.1.redirect_pool_id") != a.in("loadbalancer.pools.1.id") {
 		t.Errorf("pools are not where they were named: %s", a.raw)
 	}
-	if a.in("loadbalancer.listeners.0.l7policies.0.position") != 2.0 || a.in("loadbalancer.listeners.0.l7policies.1.position") != 1.0 {
+	if a.in("loadbalancer.listeners.0.l7policies.0.action") != "REJECT" || a.in("loadbalancer.listeners.0.l7policies.0.position") != 1.0 ||
+		a.in("loadbalancer.listeners.0.l7policies.1.position") != 2.0 {
 		t.Errorf("positions: %s", a.raw)
 	}
 	again := u.get("/v2/lbaas/loadbalancers/" + a.id()).want(200)

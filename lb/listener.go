@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -34,6 +35,9 @@ func (r *Rules) ValidateListener(t *Tree, can Capabilities, l, was *Listener) er
 	return nil
 }
 
+// Slot is what two listeners of a load balancer cannot share: the port, and the protocol below the listener's.
+func (l *Listener) Slot() string { return transport(l.Protocol) + "/" + strconv.Itoa(l.ProtocolPort) }
+
 // newListener checks what cannot change later.
 func (r *Rules) newListener(t *Tree, can Capabilities, l *Listener) error {
 	switch {
@@ -47,7 +51,7 @@ func (r *Rules) newListener(t *Tree, can Capabilities, l *Listener) error {
 	}
 	for i := range t.Listeners {
 		o := &t.Listeners[i]
-		if o.ID != l.ID && !o.Deleting && o.ProtocolPort == l.ProtocolPort && transport(o.Protocol) == transport(l.Protocol) {
+		if o.ID != l.ID && !o.Deleting && o.Slot() == l.Slot() {
 			return Refuse(Duplicate, "Another Listener on this Load Balancer is already using protocol %s and protocol_port %d",
 				o.Protocol, l.ProtocolPort)
 		}

@@ -183,3 +183,14 @@ func tableOf(t reflect.Type) *Table {
 	known, _ := tables.LoadOrStore(t, table)
 	return known.(*Table)
 }
+
+// Becomes tells whether one object can be updated to be the other: they are equal in everything that is given on create
+// and stays.
+func (t *Table) Becomes(a, b any) bool {
+	for _, at := range t.Attrs {
+		if at.Writable(Nested) && !at.Writable(Update) && string(at.Append(nil, a)) != string(at.Append(nil, b)) {
+			return false
+		}
+	}
+	return true
+}

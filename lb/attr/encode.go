@@ -143,3 +143,8 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	return append(dst, '"')
 }
+
+// Append appends the attribute's value in the struct that src points to, as JSON.
+func (a *Attr) Append(dst []byte, src any) []byte {
+	return a.appendValue(dst, a.field(src))
+}
