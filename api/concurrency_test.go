@@ -92,6 +92,7 @@ func TestStatementsPerRequestDoNotGrow(t *testing.T) {
 			s.loadBalancer()
 		}
 		lbID, poolID := a.id(), a.in("loadbalancer.pools.0.id").(string)
+		s.converge(lbID)
 		members2 := "/v2/lbaas/pools/" + poolID + "/members"
 		measure("show load balancer", func() answer { return u.get(lbs + "/" + lbID).want(200) })
 		measure("show pool", func() answer { return u.get("/v2/lbaas/pools/" + poolID).want(200) })

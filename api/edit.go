@@ -140,10 +140,7 @@ func (k *change[T]) get(s *Server, c *call, verb string) (o T, lbID string, err 
 	if k.within != nil && !k.within(c, &o) {
 		return o, "", lb.Missing(k.title, id)
 	}
-	lbID, err = store.OwnerOf[T](c.Context(), s.Store, id)
-	if err != nil {
-		err = k.absent(id, err)
-	}
+	lbID, err = k.owner(c, s, &o)
 	return o, lbID, err
 }
 

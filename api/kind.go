@@ -18,6 +18,8 @@ type kind[T store.Resource] struct {
 	title  string // in sentences
 	table  *attr.Table
 	meta   func(*T) *lb.Meta
+	// balancer is the load balancer's id where the object names it; nil where it does not.
+	balancer func(*T) string
 	// parents are the references that the object holds itself.
 	parents func(*T) []ref
 	// load reads the references to the objects below for a page of objects, in a constant number of statements.
@@ -113,7 +115,15 @@ func show[T store.Resource](s *Server, k *kind[T], within func(c *call, o *T) bo
 			return err
 		}
 		b := append([]byte(`{"`), k.member...)
-		b = k.appendOne(append(b, `":`...), &o, below(id), fieldsOf(c))
+		only := fieldsOf(c)
+		b = k.appendOne(append(b, `":`...), &o, below(id), only)
+		if only == nil || only(conditionsMember) {
+			b[len(b)-1] = ','
+			if b, err = k.appendConditions(b, s, c, &o); err != nil {
+				return err
+			}
+			b = attr.Close(b, '}')
+		}
 		return c.write(200, append(b, '}'))
 	}
 }

@@ -59,6 +59,7 @@ func (s *Server) route() {
 	s.handle("PUT /l7policies/{policy}/rules/{id}", put(s, rule))
 	s.handle("DELETE /l7policies/{policy}/rules/{id}", remove(s, rule))
 
+	s.handle("GET "+eventsPath, s.listEvents)
 	s.addShelves()
 	s.handle("GET /providers", s.listProviders)
 	s.handle("GET /providers/{provider}/flavor_capabilities", s.listSettings("provider-flavor", "flavor_capabilities",

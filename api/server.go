@@ -95,7 +95,7 @@ func (s *Server) answer(c *call) error {
 	if path == "/healthcheck" {
 		return s.showHealth(c)
 	}
-	if !acceptsJSON(c.Header.Values("Accept")) {
+	if !acceptsJSON(c.Header.Values("Accept")) && !(wantsStream(c.Request) && strings.HasSuffix(path, eventsPath)) {
 		return lb.Refuse(lb.NotAcceptable, "Only content type application/json is accepted.")
 	}
 	if path == "" {
