@@ -44,6 +44,9 @@ func TestDeploymentGuideExample(t *testing.T) {
 	url := "http://" + strings.TrimSpace(floatingIP) + "/"
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
+	if rows := o.rows(t); !strings.Contains(rows, "load_balancer: 1") || !strings.Contains(rows, "amphora: 1") {
+		t.Errorf("the database holds %s", rows)
+	}
 	eventually(t, 15*time.Second, "both members answer in turn", func() error { return served(client, url, "web1", "web2") })
 	eventually(t, 5*time.Second, "lb1 is ACTIVE and ONLINE", func() error {
 		return shows(o, "loadbalancer show lb1 -f value -c provisioning_status -c operating_status", "ONLINE\nACTIVE", "ACTIVE\nONLINE")
@@ -107,6 +110,9 @@ openstack loadbalancer delete --cascade lb2`)
 	})
 
 	t.Run("nothing stays in the cloud", func(t *testing.T) {
+		if rows := o.rows(t); rows != "" {
+			t.Errorf("rows are left in the database: %s", rows)
+		}
 		o.shell(t, `openstack server delete --wait web1 web2; for f in $(openstack floating ip list -f value -c ID); do openstack floating ip delete $f; done`)
 		eventually(t, 15*time.Second, "no port of a load balancer or server is left", func() error {
 			return o.noLeftPorts(t)
