@@ -15,8 +15,9 @@ func StartMariaDB() (*Server, error) {
 	return startMariaDB("--debug-no-sync", "--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2")
 }
 
-func startMariaDB(options ...string) (*Server, error) {
+func startMariaDB(options ...string) (_ *Server, err error) {
 	s := &Server{name: "mariadb", signal: "KILL"}
+	defer s.discardAfter(&err)
 	if err := s.prepare("mysql"); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,9 @@ func StartPostgreSQL() (*Server, error) {
 	return startPostgreSQL("-c", "fsync=off", "-c", "full_page_writes=off")
 }
 
-func startPostgreSQL(options ...string) (*Server, error) {
+func startPostgreSQL(options ...string) (_ *Server, err error) {
 	s := &Server{name: "postgresql", signal: "QUIT"}
+	defer s.discardAfter(&err)
 	if err := s.prepare("postgres"); err != nil {
 		return nil, err
 	}

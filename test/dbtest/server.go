@@ -99,6 +99,20 @@ func (s *Server) Close() error {
 	return os.RemoveAll(s.dir)
 }
 
+// discardAfter cleans up after a server that could not be started.
+func (s *Server) discardAfter(err *error) {
+	if *err == nil {
+		return
+	}
+	if s.guardian != nil && s.leash != nil {
+		s.leash.Close()
+		s.guardian.Wait()
+	}
+	if s.dir != "" {
+		os.RemoveAll(s.dir)
+	}
+}
+
 // Dir is where the server keeps its data.
 func (s *Server) Dir() string { return s.dir }
 
