@@ -23,6 +23,12 @@ func sysctls() [][2]string {
 		{"net/ipv4/conf/all/arp_announce", "2"}, // and ask with an address of that interface
 		{"net/ipv4/conf/all/rp_filter", "2"},    // a client may come in by another interface than its route's
 		{"net/ipv4/conf/default/rp_filter", "2"},
+		{"net/ipv4/conf/all/send_redirects", "0"}, // clients and members may be neighbours and must not find out
+		{"net/ipv4/conf/default/send_redirects", "0"},
+		{"net/ipv4/conf/all/accept_redirects", "0"},
+		{"net/ipv4/conf/default/accept_redirects", "0"},
+		{"net/ipv6/conf/all/accept_redirects", "0"},
+		{"net/ipv6/conf/default/accept_redirects", "0"},
 		{"net/ipv6/conf/all/accept_ra", "0"}, // the state says every route
 		{"net/ipv6/conf/default/accept_ra", "0"},
 		{"net/ipv6/conf/default/accept_dad", "0"}, // the network service has seen to it that addresses are unique
