@@ -1,6 +1,7 @@
-// Package agent is the program inside an amphora. It asks its controllers for the wanted state, brings the instance's network
-// and HAProxy there, and reports what is in force and how the members are. Traffic depends on none of this going on: HAProxy
-// serves while the agent is away, and the agent serves its last good state while every controller is.
+// Package agent is the program inside an amphora. It asks its controllers for the wanted state, brings the instance's network,
+// HAProxy and the kernel's rules there, and reports what is in force and how the members are. Traffic depends on none of this
+// going on: HAProxy and the kernel serve while the agent is away, and the agent serves its last good state while every
+// controller is.
 package agent
 
 import (
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/octavo-lb/octavo/agent/controller"
+	"github.com/octavo-lb/octavo/agent/datagram"
 	"github.com/octavo-lb/octavo/agent/network"
 	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agent/proxy"
@@ -46,6 +48,7 @@ type Agent struct {
 	network    *network.Network
 	proxy      *proxy.Proxy
 	prober     *probe.Prober
+	datagram   *datagram.Plane
 	events     *net.UnixConn
 	board      *board
 	ledger     *ledger
@@ -62,7 +65,7 @@ func Run(ctx context.Context, config Config) error {
 	defer a.network.Namespace.Close()
 	a.restore(ctx)
 	var wg sync.WaitGroup
-	for _, task := range []func(context.Context){a.proxy.Run, a.apply, a.listen, a.watch} {
+	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.apply, a.listen, a.watch} {
 		wg.Go(func() { task(ctx) })
 	}
 	wg.Wait()
@@ -109,7 +112,10 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.prober = probe.New(namespace, config.Logger, func() { tell(a.board.changed) })
+	a.prober = probe.New(namespace, config.Logger, func() { a.datagram.Wake() })
+	a.datagram = datagram.New(datagram.Options{
+		Namespace: namespace, Verdicts: a.prober.Verdicts, Changed: func() { tell(a.board.changed) }, Logger: config.Logger,
+	})
 	a.events, err = openEvents(filepath.Join(config.RunDir, haproxy.EventsSocket))
 	return a, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/firewall"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/lb"
 )
@@ -57,7 +58,7 @@ func (a *Agent) apply(ctx context.Context) {
 	}
 }
 
-// put makes one attempt. HAProxy judges the configuration before anything is touched.
+// put makes one attempt. HAProxy and nft judge their configurations before anything is touched.
 func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if state.Version > stateVersion {
 		return fmt.Errorf("this agent understands states up to version %d, this one is version %d", stateVersion, state.Version)
@@ -69,13 +70,21 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if err != nil {
 		return err
 	}
+	if err := a.datagram.Check(ctx, state); err != nil {
+		return err
+	}
 	if err := a.setUpNetwork(ctx, state); err != nil {
 		return fmt.Errorf("setting up the network: %w", err)
 	}
 	if err := a.proxy.Apply(ctx, config); err != nil {
 		return err
 	}
-	a.prober.Set(ctx, probe.Targets(state, func(_ lb.Pool, m lb.HealthMonitor) bool { return haproxy.AgentChecks(m.Type) }))
+	if err := a.datagram.Apply(ctx, state); err != nil {
+		return err
+	}
+	a.prober.Set(ctx, probe.Targets(state, func(p lb.Pool, m lb.HealthMonitor) bool {
+		return firewall.Datagram(p.Protocol) || haproxy.AgentChecks(m.Type)
+	}))
 	return nil
 }
 

@@ -5,8 +5,8 @@ import (
 	"os"
 	"sync"
 
-	"github.com/octavo-lb/octavo/agent/proxy"
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/lb"
 )
 
@@ -25,20 +25,20 @@ func (c *counters) add(o counters) {
 	c.Out += o.Out
 }
 
-// ledger adds up what HAProxy's processes count, each from zero: what a process counted stays when it ends. It outlives the
-// agent, because HAProxy does.
+// ledger adds up what several sources count, each from zero: what a source counted stays when it ends. Sources are HAProxy's
+// processes, and the kernel for each listener of UDP and SCTP. It outlives the agent, because they do.
 type ledger struct {
 	mu      sync.Mutex
 	path    string
-	ended   map[string]counters         // by listener: of processes that have ended
-	live    map[int]map[string]counters // by process, by listener: as last seen
-	current map[string]int64            // by listener: connections now
+	ended   map[string]counters            // by listener: of processes that have ended
+	live    map[string]map[string]counters // by source, by listener: as last seen
+	current map[string]int64               // by listener: connections now
 	dirty   int
 }
 
 type ledgerFile struct {
-	Ended map[string]counters         `json:"ended"`
-	Live  map[int]map[string]counters `json:"live"`
+	Ended map[string]counters            `json:"ended"`
+	Live  map[string]map[string]counters `json:"live"`
 }
 
 func loadLedger(path string) *ledger {
@@ -52,7 +52,7 @@ func loadLedger(path string) *ledger {
 		l.ended = map[string]counters{}
 	}
 	if l.live == nil {
-		l.live = map[int]map[string]counters{}
+		l.live = map[string]map[string]counters{}
 	}
 	return l
 }
@@ -60,20 +60,20 @@ func loadLedger(path string) *ledger {
 // saveEvery is how many looks pass between two writes of the file, when nothing of note happened.
 const saveEvery = 30
 
-// add takes in what the processes tell now.
-func (l *ledger) add(o proxy.Observation) {
+// add takes in what the sources tell now.
+func (l *ledger) add(sources map[string][]haproxy.Row) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.current = map[string]int64{}
 	ended := false
-	for pid, last := range l.live {
-		if _, alive := o.Rows[pid]; !alive {
+	for source, last := range l.live {
+		if _, alive := sources[source]; !alive {
 			l.retire(last)
-			delete(l.live, pid)
+			delete(l.live, source)
 			ended = true
 		}
 	}
-	for pid, rows := range o.Rows {
+	for source, rows := range sources {
 		now := map[string]counters{}
 		for _, r := range rows {
 			if !r.IsFrontend() {
@@ -81,13 +81,13 @@ func (l *ledger) add(o proxy.Observation) {
 			}
 			now[r.Proxy] = counters{Total: r.Total, Errors: r.Errors, In: r.BytesIn, Out: r.BytesOut}
 			l.current[r.Proxy] += r.Current
-			if before := l.live[pid][r.Proxy]; before.Total > r.Total {
-				// Another process got the number of one that ended.
-				l.retire(l.live[pid])
-				delete(l.live, pid)
+			if before := l.live[source][r.Proxy]; before.Total > r.Total {
+				// Another process got the number of one that ended, or the kernel counts anew.
+				l.retire(l.live[source])
+				delete(l.live, source)
 			}
 		}
-		l.live[pid] = now
+		l.live[source] = now
 	}
 	if l.dirty++; ended || l.dirty >= saveEvery {
 		l.dirty = 0

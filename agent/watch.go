@@ -11,6 +11,7 @@ import (
 
 	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/firewall"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/lb"
 )
@@ -88,23 +89,26 @@ func (w *watcher) report(ctx context.Context) agentapi.Report {
 	a := w.agent
 	applied, failure, failed := a.board.read()
 	r := agentapi.Report{
-		Boot: a.boot, Failure: failure, FailedGen: failed, Version: a.config.Version, Capabilities: haproxy.Capabilities(),
-		Daemons: map[string]string{"haproxy": a.proxy.Version().String()},
+		Boot: a.boot, Failure: failure, FailedGen: failed, Version: a.config.Version,
+		Capabilities: slices.Concat(haproxy.Capabilities(), firewall.Capabilities()),
+		Daemons:      map[string]string{"haproxy": a.proxy.Version().String()},
 	}
 	if applied == nil {
 		return r
 	}
 	r.Applied = applied.Generation
+	datagrams := datagramRows(applied, a.datagram.Listeners())
 	seen, err := a.proxy.Observe(ctx)
 	if err != nil {
-		w.blind(&r, applied, err)
+		w.blind(&r, applied, datagrams, err)
 		return r
 	}
 	w.blindSince = time.Time{}
-	a.ledger.add(seen)
+	a.ledger.add(sources(seen, datagrams))
 	serving := seen.Rows[seen.PID]
 	probed := a.prober.Verdicts()
 	a.tellHAProxy(ctx, serving, probed)
+	serving = append(slices.Clone(serving), datagrams...)
 	r.Members = w.verdicts.members(applied, serving, probed)
 	r.Listeners = listeners(applied, serving, a.ledger)
 	return r
@@ -126,7 +130,7 @@ func (a *Agent) tellHAProxy(ctx context.Context, rows []haproxy.Row, probed map[
 
 // blind fills in a report while HAProxy does not answer. For as long as it takes to start it again, what was seen last
 // stands; then no listener is served.
-func (w *watcher) blind(r *agentapi.Report, applied *agentapi.State, err error) {
+func (w *watcher) blind(r *agentapi.Report, applied *agentapi.State, datagrams []haproxy.Row, err error) {
 	if w.blindSince.IsZero() {
 		w.blindSince = time.Now()
 	}
@@ -135,7 +139,7 @@ func (w *watcher) blind(r *agentapi.Report, applied *agentapi.State, err error) 
 		return
 	}
 	w.agent.config.Logger.Warn("HAProxy does not answer", "lb", applied.LB, "err", err)
-	r.Listeners = listeners(applied, nil, w.agent.ledger)
+	r.Listeners = listeners(applied, datagrams, w.agent.ledger)
 }
 
 // listeners tells about every listener that should be served.
@@ -145,7 +149,7 @@ func listeners(state *agentapi.State, rows []haproxy.Row, ledger *ledger) []agen
 	}
 	var out []agentapi.ListenerHealth
 	for _, l := range state.Listeners {
-		if !l.AdminStateUp || l.Deleting || l.Protocol == "UDP" || l.Protocol == "SCTP" {
+		if !l.AdminStateUp || l.Deleting {
 			continue
 		}
 		status := lb.OperError

@@ -49,6 +49,18 @@ func Existing(names Names) *Ruleset {
 // Empty tells that there is nothing to balance.
 func (r *Ruleset) Empty() bool { return len(r.chains) == 0 }
 
+// Listeners are the ids of the listeners that are served.
+func (r *Ruleset) Listeners() []string {
+	var ids []string
+	for _, s := range r.services {
+		if !slices.Contains(ids, s.listener) {
+			ids = append(ids, s.listener)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // Text is the whole table as nft reads it.
 func (r *Ruleset) Text() string { return r.Since(&Ruleset{}) }
 

@@ -1,0 +1,122 @@
+package instancetest
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Echo is a member that answers each datagram with its name and what was in it.
+type Echo struct {
+	Name string
+	conn *net.UDPConn
+	mu   sync.Mutex
+	from map[netip.AddrPort]int // datagrams by whom they seem to come from
+}
+
+// StartEcho starts a member.
+func (n *Network) StartEcho(t testing.TB, name, address string) *Echo {
+	t.Helper()
+	e := &Echo{Name: name, conn: n.ListenUDP(t, address), from: map[netip.AddrPort]int{}}
+	go e.serve()
+	return e
+}
+
+func (e *Echo) serve() {
+	buffer := make([]byte, 64<<10)
+	for {
+		size, from, err := e.conn.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			return
+		}
+		e.mu.Lock()
+		e.from[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]++
+		e.mu.Unlock()
+		_, _ = e.conn.WriteToUDPAddrPort(append([]byte(e.Name+" "), buffer[:size]...), from)
+	}
+}
+
+// Stop frees the member's port: datagrams to it are refused by ICMP.
+func (e *Echo) Stop() { e.conn.Close() }
+
+// From tells by address and port from where datagrams came.
+func (e *Echo) From() []netip.AddrPort {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []netip.AddrPort
+	for a := range e.from {
+		all = append(all, a)
+	}
+	return all
+}
+
+// ListenUDP opens a socket in the network.
+func (n *Network) ListenUDP(t testing.TB, address string) *net.UDPConn {
+	t.Helper()
+	a, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c *net.UDPConn
+	err = n.do(func() (err error) {
+		c, err = net.ListenUDP("udp", a)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// DialUDP opens a socket that sends to an address, from one if it is not empty.
+func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
+	t.Helper()
+	remote, err := net.ResolveUDPAddr("udp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var local *net.UDPAddr
+	if from != "" {
+		if local, err = net.ResolveUDPAddr("udp", from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &Client{}
+	err = n.do(func() (err error) {
+		c.UDPConn, err = net.DialUDP("udp", local, remote)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Client is a flow of datagrams.
+type Client struct{ *net.UDPConn }
+
+// Ask sends a datagram, waits for its echo and returns the name of who answered.
+func (c *Client) Ask(text string) (string, error) {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := c.Write([]byte(text)); err != nil {
+		return "", err
+	}
+	buffer := make([]byte, 64<<10)
+	size, err := c.Read(buffer)
+	if err != nil {
+		return "", err
+	}
+	name, echo, _ := strings.Cut(string(buffer[:size]), " ")
+	if echo != text {
+		return "", fmt.Errorf("%s answered %.40q to %.40q", name, echo, text)
+	}
+	return name, nil
+}
