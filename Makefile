@@ -17,7 +17,7 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent ./cmd/octavo-init
 
 # Everything that CI runs.
-test: deps-test check build test-unit test-e2e test-image
+test: deps-test check build test-unit test-race test-e2e
 
 check:
 	packaging/check
@@ -32,7 +32,7 @@ test-race:
 test-e2e: build
 	OCTAVO_BIN=$(CURDIR)/bin go test -count=1 -timeout 15m ./test/e2e/...
 
-# The amphora image in emulated machines. Needs root and a Debian mirror.
+# The amphora image in emulated machines: not in `make test`, for it takes a mirror of Debian and minutes of emulation. Needs root.
 test-image:
 	packaging/deps image
 	go test -count=1 -v -timeout 20m ./test/image

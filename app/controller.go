@@ -18,6 +18,7 @@ import (
 	"github.com/octavo-lb/octavo/cloud"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/health"
+	"github.com/octavo-lb/octavo/housekeeping"
 	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
@@ -35,11 +36,14 @@ type controllerConfig struct {
 	region   string
 	settings plan.Settings
 	rules    lb.Rules
-	agents   net.Listener // where agents' calls arrive
-	name     string       // of this process's worker, if no other has it
-	basePath string       // of the API
-	authURI  string
-	log      *slog.Logger
+	// ownsProject tells that no other load balancing service works in the project: what has the names of this one's objects
+	// and belongs to nothing may be deleted.
+	ownsProject bool
+	agents      net.Listener // where agents' calls arrive
+	name        string       // of this process's worker, if no other has it
+	basePath    string       // of the API
+	authURI     string
+	log         *slog.Logger
 }
 
 // controller is a running controller. Its API is served by whoever holds it.
@@ -83,10 +87,14 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 		Store: st, Cloud: openstack, CA: authorities, Settings: c.settings, Name: c.name, Logger: c.log,
 		Controllers: []string{"https://" + c.agents.Addr().String()},
 	})
+	keeper := housekeeping.New(housekeeping.Options{
+		Store: st, Cloud: openstack, DeadAfter: c.settings.DeadAfter, DeleteOrphans: c.ownsProject, Logger: c.log,
+	})
 	return &controller{api: front, store: st, parts: []func(context.Context) error{
 		func(ctx context.Context) error { authorities.Run(ctx); return nil },
 		func(ctx context.Context) error { return agents.Serve(ctx, c.agents) },
 		w.Run,
+		func(ctx context.Context) error { keeper.Run(ctx); return nil },
 	}}, nil
 }
 

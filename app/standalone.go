@@ -127,7 +127,7 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 		database: "sqlite:" + dir.file("octavo.db"), keyFile: dir.file("octavo.key"), region: region, agents: agents,
 		auth: cloud.Auth{URL: url + "/identity/v3", UserName: localcloud.ServiceUser, UserDomainName: "Default",
 			Password: secrets.New(passwords[localcloud.ServiceUser]), ProjectName: localcloud.ServiceProject, ProjectDomainName: "Default"},
-		settings: standaloneSettings(small), rules: standaloneRules(small), name: "standalone",
+		settings: standaloneSettings(small), rules: standaloneRules(small), name: "standalone", ownsProject: true,
 		basePath: "/load-balancer", authURI: url + "/identity", log: o.Log,
 	})
 	if err != nil {
