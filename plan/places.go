@@ -22,52 +22,128 @@ func (p *planner) places() []Amphora {
 	return serving
 }
 
-// fill decides who has a role: one amphora, or two while one takes the other's place. An amphora that serves stays until
-// another one is up; of several that are up the one that serves stays, so that one that was only thought dead keeps its
-// place when it is heard of again.
-func (p *planner) fill(r role) []Amphora {
-	var up, coming, down []Amphora
+// candidates are the amphorae of a role, oldest first.
+type candidates struct {
+	up, coming, silent, failed []Amphora
+	// gone are those that were retired because they never came up, and are still remembered.
+	gone []Amphora
+}
+
+func (p *planner) candidates(r role) candidates {
+	var c candidates
 	for _, a := range p.Amphorae {
-		if a.Deleting || a.Role != r.name {
+		if a.Role != r.name {
 			continue
 		}
-		switch c, _, _ := p.judge(a); c {
+		if a.Deleting {
+			if a.Reported.IsZero() && !a.Started.IsZero() {
+				c.gone = append(c.gone, a)
+			}
+			continue
+		}
+		switch condition, _, _ := p.judge(a); condition {
 		case alive:
-			up = append(up, a)
+			c.up = append(c.up, a)
 		case unborn:
-			coming = append(coming, a)
+			c.coming = append(c.coming, a)
+		case silent:
+			c.silent = append(c.silent, a)
 		default:
-			down = append(down, a)
+			c.failed = append(c.failed, a)
 		}
 	}
-	slices.SortStableFunc(up, func(a, b Amphora) int {
+	slices.SortStableFunc(c.up, func(a, b Amphora) int {
 		return cmp.Or(cmp.Compare(order(p.leaves(a)), order(p.leaves(b))), cmp.Compare(b.Applied, a.Applied))
 	})
-	switch {
-	case len(up) > 0 && p.leaves(up[0]):
-		return p.succeed(r, up[0], coming)
-	case len(up) > 0:
-		p.retire(slices.Concat(up[1:], coming, down), "amphora "+up[0].ID+" has its place")
-		return up[:1]
-	case len(coming) > 0:
-		p.retire(coming[1:], "amphora "+coming[0].ID+" takes its place")
-		p.retire(slices.DeleteFunc(down, func(a Amphora) bool { return !a.Reported.IsZero() }), "amphora "+coming[0].ID+" takes its place")
-		return coming[:1]
-	case len(down) > 0:
-		p.replace(r, down)
-		return nil
+	return c
+}
+
+// fill decides who has a role: one amphora, or two while one takes the other's place. An amphora that serves stays until
+// another one is up; of several that are up the one that serves stays, so that one that was only thought dead keeps its
+// place when it is heard of again. One that never came up goes at once, for it serves nobody and counts against the quota.
+func (p *planner) fill(r role) []Amphora {
+	c := p.candidates(r)
+	for _, a := range c.failed {
+		_, why, _ := p.judge(a)
+		p.also(Report{Reason: "amphora " + a.ID + ": " + why})
+		p.also(Retire{a.ID, why})
 	}
-	p.done(AddAmphora{Role: r.name, Priority: r.priority, Why: "there is none"})
+	switch {
+	case len(c.up) > 0 && !p.leaves(c.up[0]):
+		p.retire(slices.Concat(c.up[1:], c.coming, c.silent), "amphora "+c.up[0].ID+" has its place")
+		return c.up[:1]
+	case len(c.up) > 0 && len(c.coming) > 0:
+		return []Amphora{c.up[0], c.coming[0]}
+	case len(c.up) > 0:
+		p.add(r, c, "amphora "+c.up[0].ID+" is to be replaced")
+		return c.up[:1]
+	case len(c.coming) > 0:
+		p.retire(c.coming[1:], "amphora "+c.coming[0].ID+" takes its place")
+		return c.coming[:1]
+	}
+	p.unfinished = true
+	p.add(r, c, "there is none")
 	return nil
 }
 
-// succeed lets another amphora come up beside one that serves and shall be replaced.
-func (p *planner) succeed(r role, serves Amphora, coming []Amphora) []Amphora {
-	if len(coming) == 0 {
-		p.done(AddAmphora{Role: r.name, Priority: r.priority, Why: "amphora " + serves.ID + " is to be replaced"})
-		return []Amphora{serves}
+func (p *planner) retire(amphorae []Amphora, why string) {
+	for _, a := range amphorae {
+		p.also(Retire{a.ID, why})
 	}
-	return []Amphora{serves, coming[0]}
+}
+
+// add adds an amphora to a role, in its time: not in a hurry when the ones before did not last either, and not while so
+// many are silent that the network between them and the controllers must be to blame.
+func (p *planner) add(r role, c candidates, why string) {
+	last, found := c.last()
+	if !found {
+		p.also(AddAmphora{Role: r.name, Priority: r.priority, Why: why})
+		return
+	}
+	condition, reason, since := p.judge(last)
+	if condition == silent {
+		why = "amphora " + last.ID + " is down: " + reason
+		if !p.also(ShowServer{last.ID, last.ComputeID}) {
+			return
+		}
+	} else {
+		since = last.Started
+	}
+	attempt, wait := nextAttempt(last, p.Settings)
+	if due := since.Add(wait); p.Now.Before(due) {
+		p.also(Wait{Until: due, For: "the time to replace amphora " + last.ID})
+		return
+	}
+	if condition == silent && p.networkToBlame(last) {
+		return
+	}
+	p.also(AddAmphora{Role: r.name, Priority: r.priority, Attempt: attempt, Why: why})
+}
+
+// last is the newest of those that are down.
+func (c candidates) last() (Amphora, bool) {
+	down := slices.Concat(c.silent, c.failed, c.gone)
+	if len(down) == 0 {
+		return Amphora{}, false
+	}
+	return slices.MaxFunc(down, func(a, b Amphora) int { return a.Created.Compare(b.Created) }), true
+}
+
+// remembered tells whether the row of an amphora that is gone is still needed: how long the next one has to wait depends
+// on it, as long as there is none.
+func (p *planner) remembered(a Amphora) bool {
+	if !a.Reported.IsZero() || a.Started.IsZero() || p.Tree.LB.Deleting {
+		return false
+	}
+	for _, r := range rolesOf(p.Tree.LB.Topology) {
+		if r.name == a.Role {
+			c := p.candidates(r)
+			newest, _ := c.last()
+			filled := len(c.coming) > 0 || len(c.up) > 0 && !p.leaves(c.up[0])
+			return !filled && newest.ID == a.ID
+		}
+	}
+	return false
 }
 
 // leaves tells whether an amphora that shall be replaced may be now: of a pair the backup goes first, and the master when
@@ -89,49 +165,20 @@ func order(last bool) int {
 	return 0
 }
 
-func (p *planner) retire(amphorae []Amphora, why string) {
-	for _, a := range amphorae {
-		p.also(Retire{a.ID, why})
-	}
-}
-
-// replace adds an amphora in the place of those that are down, in its time: not in a hurry when the ones before did
-// not last either, and not while so many are silent that the network between them and the controllers must be to blame.
-func (p *planner) replace(r role, down []Amphora) {
-	p.unfinished = true
-	last := down[len(down)-1]
-	c, why, since := p.judge(last)
-	if c == failed {
-		p.report("amphora "+last.ID+": "+why, false)
-		p.also(DeleteServer{last.ID, Server{ID: last.ComputeID, Name: ServerName(last.ID)}}) // it serves nobody, and counts against the quota
-	} else if !p.done(ShowServer{last.ID, last.ComputeID}) {
-		return
-	}
-	attempt, wait := nextAttempt(last, p.Settings)
-	if due := since.Add(wait); p.Now.Before(due) {
-		p.wait(due, "the time to replace amphora "+last.ID)
-		return
-	}
-	if c == silent && p.networkToBlame(last) {
-		return
-	}
-	p.done(AddAmphora{Role: r.name, Priority: r.priority, Attempt: attempt, Why: "amphora " + last.ID + " is down: " + why})
-}
-
 // networkToBlame tells whether an amphora's silence proves nothing. Its instance being gone proves everything.
 func (p *planner) networkToBlame(a Amphora) bool {
 	switch p.Seen.Servers[a.ID].State {
 	case ServerGone, ServerFailed:
 		return false
 	}
-	if !p.done(CountFleet{}) {
+	if !p.also(CountFleet{}) {
 		return true
 	}
 	f := p.Seen.Fleet
 	if f.Silent < p.Settings.SilentMin || float64(f.Silent) <= p.Settings.SilentShare*float64(f.Total) {
 		return false
 	}
-	p.wait(p.Now.Add(breakerPoll), fmt.Sprintf("an end of the silence of %d of %d amphorae", f.Silent, f.Total))
+	p.also(Wait{Until: p.Now.Add(breakerPoll), For: fmt.Sprintf("an end of the silence of %d of %d amphorae", f.Silent, f.Total)})
 	return true
 }
 

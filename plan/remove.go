@@ -22,7 +22,7 @@ func (p *planner) remove(a Amphora) {
 			ports = append(ports, memberPort(a, i.NetworkID, nil))
 		}
 	}
-	if p.also(DeletePorts{a.ID, ports}) {
+	if p.also(DeletePorts{a.ID, ports}) && !p.remembered(a) {
 		p.also(ForgetAmphora{a.ID})
 	}
 }

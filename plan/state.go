@@ -65,10 +65,15 @@ func sameNetworking(a, b agentapi.State) bool {
 	return slices.EqualFunc(a.Interfaces, b.Interfaces, same) && slices.Equal(a.VIPs, b.VIPs)
 }
 
-// foremost tells whether no older amphora of the same role is still on the VIP's network.
+// foremost tells whether no other amphora of the same role has a better claim to the VIP and may still use it. One that
+// has it already comes before one that has not, and then the older one: controllers' clocks may differ.
 func foremost(amphorae []Amphora, i int) bool {
-	for _, other := range amphorae[:i] {
-		if other.Role == amphorae[i].Role && other.VRRPPortID != "" {
+	a := amphorae[i]
+	for j, other := range amphorae {
+		if j == i || other.Role != a.Role || other.VRRPPortID == "" {
+			continue
+		}
+		if has := other.Applied > 0; has == (a.Applied > 0) && j < i || has && a.Applied == 0 {
 			return false
 		}
 	}
