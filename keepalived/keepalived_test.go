@@ -1,0 +1,119 @@
+package keepalived_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/octavo-lb/octavo/agentapi/agentapitest"
+	"github.com/octavo-lb/octavo/keepalived"
+)
+
+var update = flag.Bool("update", false, "write the expected configurations anew")
+
+// TestGolden reads each testdata/NAME.yaml, compares with NAME.conf what is written for it, and asks keepalived itself.
+func TestGolden(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			input, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := build(t, string(input))
+			expected := strings.TrimSuffix(file, ".yaml") + ".conf"
+			if *update {
+				if err := os.WriteFile(expected, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(expected)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), text); diff != "" {
+				t.Errorf("keepalived.conf differs (-want +got):\n%s", diff)
+			}
+			if text == "" {
+				return
+			}
+			if out, err := judge(t, text); err != nil {
+				t.Errorf("keepalived refuses it: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestJudgeSaysNo proves that the judge of the other test can refuse.
+func TestJudgeSaysNo(t *testing.T) {
+	input, err := os.ReadFile("testdata/pair.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := judge(t, strings.Replace(build(t, string(input)), "priority 100", "priority none", 1)); err == nil {
+		t.Error("keepalived accepts a priority that is no number")
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	input, err := os.ReadFile("testdata/pair.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string][2]string{
+		"router_id 256":    {"router_id: 1", "router_id: 256"},
+		"priority 255":     {"priority: 100", "priority: 255"},
+		"cannot be a name": {"loadbalancer_id: lb1", `loadbalancer_id: "lb1\n}"`},
+		"no address":       {"address: 10.0.0.50", "address: ''"},
+	} {
+		state, err := agentapitest.State(strings.Replace(string(input), change[0], change[1], 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keepalived.Build(state, environment()); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("got error %v, want one that says %q", err, what)
+		}
+	}
+}
+
+func environment() keepalived.Environment {
+	return keepalived.Environment{Interface: "lb020000000064", TrackFile: "/run/octavo/serving"}
+}
+
+func build(t *testing.T, input string) string {
+	t.Helper()
+	state, err := agentapitest.State(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := keepalived.Build(state, environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// judge asks the real program, in namespaces of its own: it looks at the interfaces, and at files where pids are.
+func judge(t *testing.T, text string) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "keepalived.conf")
+	text = strings.ReplaceAll(text, environment().TrackFile, filepath.Join(dir, "serving"))
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "serving"), []byte(keepalived.Fit), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "sh", "-c", "ip link add lb020000000064 type veth peer name other && ip link set lb020000000064 up && ip addr add 10.0.0.50/24 dev lb020000000064 && exec keepalived -t -l -f "+file)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
