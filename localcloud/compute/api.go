@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/octavo-lb/octavo/localcloud/httpx"
+	"github.com/octavo-lb/octavo/localcloud/state"
 )
 
 // versions: what novaclient, openstacksdk and gophercloud negotiate with. 2.93 is Zed's.
@@ -38,6 +39,11 @@ func (s *Service) Handler() http.Handler {
 		"DELETE /v2.1/servers/{id}/os-interface/{port}": s.detachInterface,
 		"GET /v2.1/servers/{id}/os-security-groups":     s.listServerGroupsOfPorts,
 		"GET /v2.1/servers/{id}/os-volume_attachments":  s.empty("volumeAttachments"),
+		"GET /v2.1/servers/{id}/tags":                   s.showTags,
+		"PUT /v2.1/servers/{id}/tags":                   s.replaceTags,
+		"DELETE /v2.1/servers/{id}/tags":                s.replaceTags,
+		"PUT /v2.1/servers/{id}/tags/{tag}":             s.addTag,
+		"DELETE /v2.1/servers/{id}/tags/{tag}":          s.removeTag,
 		"GET /v2.1/flavors":                             s.listFlavors,
 		"GET /v2.1/flavors/detail":                      s.listFlavors,
 		"GET /v2.1/flavors/{id}":                        s.showFlavor,
@@ -55,6 +61,8 @@ func (s *Service) Handler() http.Handler {
 		"GET /v2.1/os-availability-zone":                s.listZones,
 		"GET /v2.1/os-availability-zone/detail":         s.listZones,
 		"GET /v2.1/limits":                              s.showLimits,
+		"GET /v2.1/os-quota-sets/{project}":             s.showQuotas,
+		"GET /v2.1/os-quota-sets/{project}/defaults":    s.showQuotas,
 		"GET /v2.1/extensions":                          s.empty("extensions"),
 	} {
 		rt.Handle(pattern, func(w http.ResponseWriter, r *http.Request, who httpx.Caller) error {
@@ -96,10 +104,33 @@ func (s *Service) listZones(w http.ResponseWriter, _ *http.Request, _ httpx.Call
 		map[string]any{"zoneName": zone, "zoneState": map[string]bool{"available": true}, "hosts": nil}}})
 }
 
-func (s *Service) showLimits(w http.ResponseWriter, _ *http.Request, _ httpx.Caller, _ httpx.Microversion) error {
-	return httpx.Write(w, http.StatusOK, map[string]any{"limits": map[string]any{"rate": []any{}, "absolute": map[string]int{
-		"maxTotalInstances": -1, "maxTotalCores": -1, "maxTotalRAMSize": -1, "maxServerGroups": -1, "maxTotalKeypairs": -1,
-	}}})
+// showLimits: there are no limits but the machine's.
+func (s *Service) showLimits(w http.ResponseWriter, _ *http.Request, who httpx.Caller, _ httpx.Microversion) error {
+	absolute := map[string]int{"totalInstancesUsed": 0, "totalCoresUsed": 0, "totalRAMUsed": 0,
+		"totalServerGroupsUsed": state.Count(s.State, func(g *group) bool { return g.ProjectID == who.ProjectID })}
+	for _, unlimited := range []string{"maxTotalInstances", "maxTotalCores", "maxTotalRAMSize", "maxServerGroups", "maxServerGroupMembers", "maxTotalKeypairs", "maxServerMeta"} {
+		absolute[unlimited] = -1
+	}
+	for _, v := range state.List(s.State, func(v *server) bool { return v.ProjectID == who.ProjectID }) {
+		absolute["totalInstancesUsed"]++
+		if f, err := state.Get[Flavor](s.State, v.FlavorID); err == nil {
+			absolute["totalCoresUsed"] += f.VCPUs
+			absolute["totalRAMUsed"] += f.RAM
+		}
+	}
+	return httpx.Write(w, http.StatusOK, map[string]any{"limits": map[string]any{"rate": []any{}, "absolute": absolute}})
+}
+
+func (s *Service) showQuotas(w http.ResponseWriter, r *http.Request, who httpx.Caller, _ httpx.Microversion) error {
+	if !who.Sees(r.PathValue("project")) {
+		return forbidden()
+	}
+	quotas := map[string]any{"id": r.PathValue("project")}
+	for _, unlimited := range []string{"instances", "cores", "ram", "key_pairs", "metadata_items", "server_groups", "server_group_members",
+		"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"} {
+		quotas[unlimited] = -1
+	}
+	return httpx.Write(w, http.StatusOK, map[string]any{"quota_set": quotas})
 }
 
 // zone is the only availability zone.

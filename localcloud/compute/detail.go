@@ -40,16 +40,25 @@ func (s *Service) detail(r *http.Request, v server, who httpx.Caller, mv httpx.M
 		d["locked"] = false
 	}
 	if mv.AtLeast(2, 19) {
-		d["description"] = nil
+		d["description"] = v.Text
 	}
 	if mv.AtLeast(2, 26) {
-		d["tags"] = []string{}
+		d["tags"] = append([]string{}, v.Tags...)
+	}
+	if mv.AtLeast(2, 90) || mv.AtLeast(2, 3) && who.IsAdmin {
+		d["OS-EXT-SRV-ATTR:hostname"] = hostname(v.Name)
+	}
+	if mv.AtLeast(2, 16) && who.IsAdmin {
+		d["host_status"] = "UP"
 	}
 	if mv.AtLeast(2, 63) {
 		d["trusted_image_certificates"] = nil
 	}
 	if mv.AtLeast(2, 71) {
 		d["server_groups"] = listOf(v.GroupID)
+	}
+	if mv.AtLeast(2, 73) {
+		d["locked_reason"] = nil
 	}
 	return d
 }

@@ -1,7 +1,12 @@
 package compute
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -27,9 +32,16 @@ func (s *Service) createKeypair(w http.ResponseWriter, r *http.Request, who http
 	if err := httpx.Read(w, r, &body); err != nil {
 		return err
 	}
+	private := ""
+	if body.Keypair.PublicKey == "" && !mv.AtLeast(2, 92) {
+		var err error
+		if private, body.Keypair.PublicKey, err = newKey(); err != nil {
+			return fmt.Errorf("cannot make a key pair: %w", err)
+		}
+	}
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(body.Keypair.PublicKey))
 	if err != nil {
-		return httpx.BadRequest("", "Invalid input for field/attribute public_key: a public key in OpenSSH's form is needed, this cloud makes none.")
+		return httpx.BadRequest("", "Invalid input for field/attribute public_key: a public key in OpenSSH's form is needed.")
 	}
 	k := keypair{Name: body.Keypair.Name, UserID: who.UserID, PublicKey: body.Keypair.PublicKey,
 		Fingerprint: ssh.FingerprintLegacyMD5(key), Type: "ssh", Created: s.Clock().UTC()}
@@ -49,7 +61,30 @@ func (s *Service) createKeypair(w http.ResponseWriter, r *http.Request, who http
 	if mv.AtLeast(2, 2) {
 		status = http.StatusCreated
 	}
+	if private != "" {
+		return httpx.Write(w, status, map[string]any{"keypair": struct {
+			keypair
+			PrivateKey string `json:"private_key"`
+		}{k, private}})
+	}
 	return httpx.Write(w, status, map[string]any{"keypair": k})
+}
+
+// newKey makes a key pair. The private key is given away once and kept nowhere.
+func newKey() (private, public string, err error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	block, err := ssh.MarshalPrivateKey(key, "made by the cloud")
+	if err != nil {
+		return "", "", err
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		return "", "", err
+	}
+	return string(pem.EncodeToMemory(block)), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
 }
 
 func (s *Service) findKeypair(r *http.Request, who httpx.Caller) (keypair, error) {

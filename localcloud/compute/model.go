@@ -22,6 +22,8 @@ const (
 type server struct {
 	ID        string            `json:"id"`
 	Name      string            `json:"name"`
+	Text      *string           `json:"description"`
+	Tags      []string          `json:"tags"`
 	ProjectID string            `json:"project_id"`
 	UserID    string            `json:"user_id"`
 	ImageID   string            `json:"image_id"`

@@ -16,6 +16,8 @@ import (
 
 type serverRequest struct {
 	Name      string            `json:"name"`
+	Text      *string           `json:"description"`
+	Tags      []string          `json:"tags"`
 	ImageRef  string            `json:"imageRef"`
 	FlavorRef string            `json:"flavorRef"`
 	KeyName   string            `json:"key_name"`
@@ -128,7 +130,7 @@ func (s *Service) newServer(who httpx.Caller, q serverRequest) (v server, err er
 		q.Metadata = map[string]string{}
 	}
 	return server{
-		ID: uuid.NewString(), Name: q.Name, ProjectID: who.ProjectID, UserID: who.UserID, ImageID: image.ID, Program: image.Program,
+		ID: uuid.NewString(), Name: q.Name, Text: q.Text, Tags: q.Tags, ProjectID: who.ProjectID, UserID: who.UserID, ImageID: image.ID, Program: image.Program,
 		FlavorID: flavor.ID, KeyName: q.KeyName, Zone: zone, Metadata: q.Metadata, UserData: userData, Nics: nics,
 		Status: Build, Created: now, Updated: now,
 	}, nil
@@ -240,18 +242,26 @@ func (s *Service) updateServer(w http.ResponseWriter, r *http.Request, who httpx
 	var body struct {
 		Server struct {
 			Name *string `json:"name"`
+			Text *string `json:"description"`
 		} `json:"server"`
 	}
 	if err := httpx.Read(w, r, &body); err != nil {
 		return err
 	}
-	if name := body.Server.Name; name != nil {
-		if *name == "" || len(*name) > 255 {
-			return httpx.BadRequest("", "Invalid input for field/attribute name. It must have 1 to 255 characters.")
+	q := body.Server
+	if q.Name != nil && (*q.Name == "" || len(*q.Name) > 255) {
+		return httpx.BadRequest("", "Invalid input for field/attribute name. It must have 1 to 255 characters.")
+	}
+	err = s.change(v.ID, func(v *server) {
+		if q.Name != nil {
+			v.Name = *q.Name
 		}
-		if err := s.change(v.ID, func(v *server) { v.Name = *name }); err != nil {
-			return err
+		if q.Text != nil {
+			v.Text = q.Text
 		}
+	})
+	if err != nil {
+		return err
 	}
 	return s.showServer(w, r, who, mv)
 }

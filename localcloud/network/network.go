@@ -19,7 +19,7 @@ type Options struct {
 	State  *state.Store
 	Tokens httpx.Authenticator
 	Fabric *fabric.Fabric
-	// Host is this machine's name, in the ports' bindings.
+	// Host is this machine's name in the ports' bindings, "localhost" when empty; a port with one is bound.
 	Host   string
 	Clock  func() time.Time // nil: time.Now
 	Logger *slog.Logger
@@ -37,6 +37,9 @@ type Service struct {
 func New(opts Options) *Service {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
+	}
+	if opts.Host == "" {
+		opts.Host = "localhost"
 	}
 	s := &Service{opts: opts, state: opts.State, fabric: opts.Fabric}
 	s.applier = newApplier(s)
