@@ -76,11 +76,12 @@ func (s *Server) addShelves() {
 
 func addShelf[T store.Entry](s *Server, path string, f shelf[T]) {
 	f.table = attr.Of[T]()
-	s.handle("GET /"+path, func(c *call) error { return listEntries(s, c, &f) })
-	s.handle("POST /"+path, func(c *call) error { return addEntry(s, c, &f) })
-	s.handle("GET /"+path+"/{id}", func(c *call) error { return showEntry(s, c, &f) })
-	s.handle("PUT /"+path+"/{id}", func(c *call) error { return changeEntry(s, c, &f) })
-	s.handle("DELETE /"+path+"/{id}", func(c *call) error { return dropEntry(s, c, &f) })
+	what, m := strings.ToLower(f.title), f.member
+	s.handle("GET /"+path, "List "+what+"s", "-> 200 "+m+"[]", func(c *call) error { return listEntries(s, c, &f) })
+	s.handle("POST /"+path, "Create a "+what, m+"+ -> 201 "+m, func(c *call) error { return addEntry(s, c, &f) })
+	s.handle("GET /"+path+"/{id}", "Show a "+what, "-> 200 "+m, func(c *call) error { return showEntry(s, c, &f) })
+	s.handle("PUT /"+path+"/{id}", "Update a "+what, m+"= -> 200 "+m, func(c *call) error { return changeEntry(s, c, &f) })
+	s.handle("DELETE /"+path+"/{id}", "Delete a "+what, "-> 204", func(c *call) error { return dropEntry(s, c, &f) })
 }
 
 // absentEntry turns the store's errors into what the client is told.

@@ -32,6 +32,7 @@ type site struct {
 	network    *network
 	statements atomic.Int64
 	config     api.Config
+	reference  *reference
 }
 
 const (
@@ -191,6 +192,7 @@ func newSite(t *testing.T, change ...func(*api.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.reference = parseReference(t, handler.OpenAPI())
 	s.server = httptest.NewServer(handler)
 	t.Cleanup(func() {
 		s.server.Close()
@@ -262,6 +264,9 @@ func (c client) send(q *http.Request) answer {
 	}
 	a := answer{t: c.t, what: q.Method + " " + q.URL.RequestURI(), status: resp.StatusCode, header: resp.Header, raw: string(raw)}
 	json.Unmarshal(raw, &a.body)
+	if c.config.BasePath == "" && resp.StatusCode < 300 && q.URL.Query().Get("fields") == "" {
+		c.reference.check(c.t, q.Method, q.URL.Path, resp.StatusCode, raw)
+	}
 	return a
 }
 

@@ -22,6 +22,9 @@ type Server struct {
 	health health
 	decode decoder
 	routes *http.ServeMux
+	calls  []describedCall // what routes lead to
+	// openAPI describes them.
+	openAPI []byte
 }
 
 // New checks the configuration and makes a server.
@@ -57,6 +60,7 @@ func New(c Config) (*Server, error) {
 	k := newKinds()
 	s := &Server{Config: c, kinds: k, decode: decoder{k: k}, routes: http.NewServeMux()}
 	s.route()
+	s.openAPI = s.OpenAPI()
 	return s, nil
 }
 
@@ -98,8 +102,11 @@ func (s *Server) answer(c *call) error {
 	if !acceptsJSON(c.Header.Values("Accept")) && !(wantsStream(c.Request) && strings.HasSuffix(path, eventsPath)) {
 		return lb.Refuse(lb.NotAcceptable, "Only content type application/json is accepted.")
 	}
-	if path == "" {
+	switch path {
+	case "":
 		return s.showVersions(c)
+	case "/openapi.json":
+		return c.write(http.StatusOK, s.openAPI)
 	}
 	who, err := s.Auth.Identify(c.Request)
 	if err != nil {
@@ -134,8 +141,10 @@ func cutVersion(path string) (rest string, ok bool) {
 // callKey is the context's key of the call, for the way through net/http's router.
 type callKey struct{}
 
-// handle adds a route. The pattern is net/http's, without the version.
-func (s *Server) handle(pattern string, h handler) {
+// handle adds a route. The pattern is net/http's, without the version; what it is for and what it takes and answers are
+// for the reference.
+func (s *Server) handle(pattern, summary, speaks string, h handler) {
+	s.calls = append(s.calls, describedCall{pattern, summary, speaks})
 	s.routes.HandleFunc(pattern, func(_ http.ResponseWriter, r *http.Request) {
 		c := r.Context().Value(callKey{}).(*call)
 		c.Request = r
