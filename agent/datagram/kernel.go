@@ -147,11 +147,14 @@ func (k kernel) forward(on bool) error {
 }
 
 func forwarding(on bool) [][2]string {
+	// Changing ip_forward changes whether redirects are believed.
+	distrust := [2]string{"ipv4/conf/all/accept_redirects", "0"}
 	if !on {
-		return [][2]string{{"ipv4/ip_forward", "0"}, {"ipv6/conf/all/forwarding", "0"}}
+		return [][2]string{{"ipv4/ip_forward", "0"}, distrust, {"ipv6/conf/all/forwarding", "0"}}
 	}
 	return [][2]string{
 		{"ipv4/ip_forward", "1"},
+		distrust,
 		{"ipv6/conf/all/forwarding", "1"},
 		// How long a flow may be silent until its next packet may go to another member. One that has gone both ways for some
 		// time gets the five minutes that IPVS has; a question and its answer get less, because there may be many.

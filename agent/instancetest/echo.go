@@ -1,13 +1,17 @@
 package instancetest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Echo is a member that answers each datagram with its name and what was in it.
@@ -73,7 +77,7 @@ func (n *Network) ListenUDP(t testing.TB, address string) *net.UDPConn {
 	return c
 }
 
-// DialUDP opens a socket that sends to an address, from one if it is not empty.
+// DialUDP opens a socket that sends to an address, from one if it is not empty. The address may be in use.
 func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
 	t.Helper()
 	remote, err := net.ResolveUDPAddr("udp", to)
@@ -87,8 +91,15 @@ func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
 		}
 	}
 	c := &Client{}
-	err = n.do(func() (err error) {
-		c.UDPConn, err = net.DialUDP("udp", local, remote)
+	err = n.do(func() error {
+		d := net.Dialer{Control: reuse}
+		if local != nil {
+			d.LocalAddr = local
+		}
+		conn, err := d.Dial("udp", remote.String())
+		if err == nil {
+			c.UDPConn = conn.(*net.UDPConn)
+		}
 		return err
 	})
 	if err != nil {
@@ -119,4 +130,10 @@ func (c *Client) Ask(text string) (string, error) {
 		return "", fmt.Errorf("%s answered %.40q to %.40q", name, echo, text)
 	}
 	return name, nil
+}
+
+func reuse(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+	return errors.Join(err, failed)
 }

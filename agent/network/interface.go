@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/firewall"
 )
 
 // protocol marks the routes that the agent made, in the kernel's table of who made a route.
@@ -161,14 +162,17 @@ func (c *interfaceConfig) routes(table int) []netlink.Route {
 	return routes
 }
 
+// origin tells packets that are routed by the VIPs' table: those from a VIP, and those marked as answers, which will be
+// from one.
+type origin struct {
+	family int
+	source netip.Prefix
+	mark   uint32
+}
+
 // setRules sends what leaves from a VIP to the VIPs' table, if there is a choice of interfaces.
 func (c *interfaceConfig) setRules() error {
-	var wanted []netip.Prefix
-	if c.multi {
-		for _, v := range c.sources {
-			wanted = append(wanted, netip.PrefixFrom(v.Address.Addr(), v.Address.Addr().BitLen()))
-		}
-	}
+	wanted := c.origins()
 	have, err := c.handle.RuleList(netlink.FAMILY_ALL)
 	if err != nil {
 		return fmt.Errorf("listing rules: %w", err)
@@ -178,20 +182,38 @@ func (c *interfaceConfig) setRules() error {
 			continue
 		}
 		p, _ := toPrefix(have[i].Src)
-		if j := slices.Index(wanted, p); j >= 0 {
+		if j := slices.Index(wanted, origin{have[i].Family, p, have[i].Mark}); j >= 0 {
 			wanted = slices.Delete(wanted, j, j+1)
 		} else if err := c.handle.RuleDel(&have[i]); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("removing rule %s: %w", have[i], err)
 		}
 	}
-	for _, p := range wanted {
+	for _, o := range wanted {
 		r := netlink.NewRule()
-		r.Src, r.Table, r.Priority, r.Family = toIPNet(p), vipTable, vipPriority, family(p.Addr())
+		r.Table, r.Priority, r.Family, r.Mark = vipTable, vipPriority, o.family, o.mark
+		if o.source.IsValid() {
+			r.Src = toIPNet(o.source)
+		}
 		if err := c.handle.RuleAdd(r); err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("adding rule %s: %w", r, err)
 		}
 	}
 	return nil
+}
+
+func (c *interfaceConfig) origins() []origin {
+	if !c.multi {
+		return nil
+	}
+	var all []origin
+	for _, v := range c.sources {
+		a := v.Address.Addr()
+		all = append(all, origin{family: family(a), source: netip.PrefixFrom(a, a.BitLen())})
+		if answers := (origin{family: family(a), mark: firewall.AnswerMark}); !slices.Contains(all, answers) {
+			all = append(all, answers)
+		}
+	}
+	return all
 }
 
 func sameRoute(a, b netlink.Route) bool {
