@@ -7,7 +7,7 @@ DATA_DIR ?= /var/lib/octavo
 LISTEN ?= 127.0.0.1:9876
 AREA ?= start
 
-.PHONY: run test check build bench generate deps-run deps-test test-unit test-race test-e2e test-image
+.PHONY: run test check build bench generate deps-run deps-test test-unit test-race test-e2e test-image test-openstack
 
 # Installs what is missing, builds, and shows a load balancer that serves two members. Ctrl-C ends it and leaves nothing.
 run: deps-run build
@@ -23,7 +23,7 @@ check:
 	packaging/check
 
 test-unit:
-	go test -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/image)
+	go test -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/image -e /test/openstack)
 
 test-race:
 	go test -race -timeout 20m ./lb/... ./api/... ./store/... ./worker/... ./health/... ./identity/...
@@ -36,6 +36,11 @@ test-e2e: build
 test-image:
 	packaging/deps image
 	go test -count=1 -v -timeout 20m ./test/image
+
+# On a real OpenStack, made of Debian's packages on this machine (test/openstack/README.md). Needs root, 6 GB of memory, and
+# a quarter of an hour the first time.
+test-openstack: build
+	test/openstack/run
 
 # make bench AREA=start|api|dataplane|health prints a table and writes bench/results/AREA.json.
 bench: deps-test build
