@@ -22,7 +22,9 @@ type Config struct {
 	// Networks and VIPs are nil only in deployments without a network service.
 	Networks Networks
 	VIPs     VIPs
-	Logger   *slog.Logger
+	// Secrets is nil only in deployments without a key manager.
+	Secrets Secrets
+	Logger  *slog.Logger
 
 	// Rules are the deployment's; lb.DefaultRules to begin with.
 	Rules lb.Rules

@@ -59,6 +59,9 @@ func (s *Server) createListener(c *call) error {
 			return err
 		}
 	}
+	if err := s.admitDrafts(c, []listenerDraft{d}, nil, nil); err != nil {
+		return err
+	}
 	return added(s, c, &s.kinds.listener, d.LoadBalancerID, func(e *edit) (*lb.Listener, error) {
 		_, err := e.addListener(&d, nil)
 		if err != nil {
@@ -96,6 +99,9 @@ func (s *Server) createPool(c *call) error {
 		return err
 	}
 	if err := s.lookUpSubnets(c, d.members); err != nil {
+		return err
+	}
+	if err := s.admitDrafts(c, nil, []poolDraft{d}, nil); err != nil {
 		return err
 	}
 	return added(s, c, &s.kinds.pool, lbID, func(e *edit) (*lb.Pool, error) {
@@ -233,10 +239,14 @@ func (s *Server) createRule(c *call) error {
 // changes says how the six resources below a load balancer are updated and deleted.
 func (s *Server) changes() (l *change[lb.Listener], p *change[lb.Pool], m *change[lb.Member], h *change[lb.HealthMonitor], y *change[lb.L7Policy], r *change[lb.L7Rule]) {
 	l = &change[lb.Listener]{kind: &s.kinds.listener, argument: "listener_", in: (*lb.Tree).Listener,
+		lookUp: func(c *call, now, was *lb.Listener, _ attr.Given) error {
+			return s.admitListener(c, now, was.Secrets())
+		},
 		update: func(e *edit, now, was *lb.Listener, _ attr.Given) error {
 			return s.Rules.ValidateListener(e.tree, e.can(), now, was)
 		}}
 	p = &change[lb.Pool]{kind: &s.kinds.pool, argument: "pool_", in: (*lb.Tree).Pool, remove: removePool,
+		lookUp: func(c *call, now, was *lb.Pool, _ attr.Given) error { return s.admitPool(c, now, was.Secrets()) },
 		update: func(e *edit, now, was *lb.Pool, _ attr.Given) error {
 			return s.Rules.ValidatePool(e.tree, e.can(), now, was)
 		}}

@@ -58,7 +58,10 @@ func (s *Server) editIf(c *call, lbID string, settled func(*lb.LoadBalancer) boo
 		if err := change(e); err != nil {
 			return err
 		}
-		return e.insertNew()
+		if err := e.insertNew(); err != nil {
+			return err
+		}
+		return e.putSecrets()
 	})
 }
 

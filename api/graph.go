@@ -85,7 +85,7 @@ func (s *Server) lookUpGraph(c *call, g *graph, was *lb.LoadBalancer, given attr
 			return err
 		}
 	}
-	return nil
+	return s.admitGraph(c, g, was.ID)
 }
 
 // reconciler makes a tree look like a request, and keeps account of what it does.

@@ -51,6 +51,9 @@ func (s *Server) createLoadBalancer(c *call) error {
 			return err
 		}
 	}
+	if err := s.admitDrafts(c, g.listeners, g.pools, nil); err != nil {
+		return err
+	}
 	tree, err := s.insertGraph(c, g, subnets[*g.VipSubnetID])
 	if err != nil {
 		return err
@@ -99,7 +102,10 @@ func (s *Server) insertGraph(c *call, g *graph, subnet lb.Subnet) (*lb.Tree, err
 			return err
 		}
 		tx.Defer(tx.Now().Add(creationTimeout))
-		return e.insertRows()
+		if err := e.insertRows(); err != nil {
+			return err
+		}
+		return e.putSecrets()
 	})
 	return tree, err
 }

@@ -57,6 +57,9 @@ func New(c Config) (*Server, error) {
 	if c.VIPs == nil {
 		c.VIPs = absentNetwork{}
 	}
+	if c.Secrets == nil {
+		c.Secrets = absentKeyManager{}
+	}
 	k := newKinds()
 	s := &Server{Config: c, kinds: k, decode: decoder{k: k}, routes: http.NewServeMux()}
 	s.route()
@@ -73,6 +76,8 @@ type call struct {
 	log  *slog.Logger
 	base string // the URL of the API's root as the client sees it, ending in a slash
 	path string // below it
+
+	secrets []lb.Secret // fetched for this request, to be written with what it asks for
 
 	status int // of the answer, 0 while there is none
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,7 @@ import (
 	"github.com/octavo-lb/octavo/plan"
 	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/secrets"
+	"github.com/octavo-lb/octavo/secrets/keymanager"
 	"github.com/octavo-lb/octavo/store"
 	"github.com/octavo-lb/octavo/worker"
 )
@@ -76,12 +78,13 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 		return nil, fmt.Errorf("cannot open the certificate authorities: %w", err)
 	}
 	openstack := cloud.New(cloud.Options{Auth: c.auth, Region: c.region})
-	front, err := newAPI(c, st, openstack)
+	safe := keymanager.NewSafe(&keymanager.Barbican{Connect: openstack.KeyManager}, keys)
+	front, err := newAPI(c, st, openstack, safe)
 	if err != nil {
 		return nil, err
 	}
 	agents := health.New(health.Options{
-		Store: st, CA: authorities, BuildState: worker.BuildState(c.settings), Logger: c.log,
+		Store: st, CA: authorities, BuildState: worker.BuildState(c.settings), Secrets: safe, Logger: c.log,
 	})
 	w := worker.New(worker.Options{
 		Store: st, Cloud: openstack, CA: authorities, Settings: c.settings, Name: c.name, Logger: c.log,
@@ -90,15 +93,17 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 	keeper := housekeeping.New(housekeeping.Options{
 		Store: st, Cloud: openstack, DeadAfter: c.settings.DeadAfter, DeleteOrphans: c.ownsProject, Logger: c.log,
 	})
+	renewal := &housekeeping.Renewal{Store: st, KeyManager: safe, Clock: time.Now, Logger: c.log}
 	return &controller{api: front, store: st, parts: []func(context.Context) error{
 		func(ctx context.Context) error { authorities.Run(ctx); return nil },
 		func(ctx context.Context) error { return agents.Serve(ctx, c.agents) },
 		w.Run,
 		func(ctx context.Context) error { keeper.Run(ctx); return nil },
+		func(ctx context.Context) error { renewal.Run(ctx); return nil },
 	}}, nil
 }
 
-func newAPI(c controllerConfig, st *store.Store, openstack *cloud.Client) (http.Handler, error) {
+func newAPI(c controllerConfig, st *store.Store, openstack *cloud.Client, safe *keymanager.Safe) (http.Handler, error) {
 	account, err := identity.NewAccount(gophercloud.AuthOptions{
 		IdentityEndpoint: c.auth.URL, Username: c.auth.UserName, Password: c.auth.Password.Reveal(), DomainName: c.auth.UserDomainName,
 		TenantName: c.auth.ProjectName, AllowReauth: true,
@@ -112,7 +117,7 @@ func newAPI(c controllerConfig, st *store.Store, openstack *cloud.Client) (http.
 	}
 	return api.New(api.Config{
 		Store: st, Auth: identity.NewKeystone(account, identity.Options{Logger: c.log}), Policy: rules,
-		Networks: openstack.Lookups(), VIPs: openstack, Logger: c.log, Rules: c.rules, Providers: providers(),
+		Networks: openstack.Lookups(), VIPs: openstack, Secrets: safe, Logger: c.log, Rules: c.rules, Providers: providers(),
 		BasePath: c.basePath, AuthURI: c.authURI,
 	})
 }
@@ -145,8 +150,7 @@ func providers() []api.Provider {
 func served(kind string) []string {
 	var values []string
 	for _, c := range haproxy.Capabilities() {
-		// Nothing brings certificates to the agents yet.
-		if value, ok := strings.CutPrefix(c, kind+":"); ok && value != "TERMINATED_HTTPS" {
+		if value, ok := strings.CutPrefix(c, kind+":"); ok {
 			values = append(values, value)
 		}
 	}

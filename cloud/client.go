@@ -70,6 +70,7 @@ type Client struct {
 type services struct {
 	projectID               string // of the service account
 	provider                *gophercloud.ProviderClient
+	catalog                 *tokens.ServiceCatalog
 	network, compute, image *gophercloud.ServiceClient
 }
 
@@ -147,7 +148,7 @@ func (c *Client) authenticate(ctx context.Context) (*services, error) {
 	if err != nil || project == nil {
 		return nil, errors.Join(err, errors.New("the service account's token is for no project"))
 	}
-	s := &services{provider: provider, projectID: project.ID}
+	s := &services{provider: provider, catalog: catalog, projectID: project.ID}
 	for _, service := range []struct {
 		client  **gophercloud.ServiceClient
 		kind    string

@@ -217,22 +217,26 @@ func TestCertificateExpiresOnAnOpenConnectionToo(t *testing.T) {
 	}
 }
 
-type secretsOf map[string]string // load balancer → digest
+// unsealed is what a test stores in clear.
+type unsealed struct{}
 
-func (s secretsOf) Secret(_ context.Context, lbID, digest string) (agentapi.SecretBundle, error) {
-	if s[lbID] != digest {
-		return agentapi.SecretBundle{}, health.ErrNoSecret
-	}
-	return agentapi.SecretBundle{PEM: []byte("key")}, nil
-}
+func (unsealed) Open(sealed []byte, _ string) ([]byte, error) { return sealed, nil }
 
 func TestSecretIsGivenToTheLoadBalancerThatUsesIt(t *testing.T) {
-	known := secretsOf{}
-	w := newWorld(t, func(o *health.Options) { o.Secrets = known })
+	w := newWorld(t, func(o *health.Options) { o.Secrets = unsealed{} })
 	mine, other := w.newBalancer(1), w.newBalancer(1)
-	known[mine.id] = "abc"
-	if bundle, err := w.enrolled(mine.amphorae[0]).Secret(t.Context(), "abc"); err != nil || string(bundle.PEM) != "key" {
+	must(t, w.store.Write(t.Context(), func(tx *store.Tx) error {
+		if _, err := tx.Lock(t.Context(), mine.id); err != nil {
+			return err
+		}
+		return tx.PutSecrets(t.Context(), lb.Secret{Ref: "r", Kind: lb.CertificateSecret, Digest: "abc", Sealed: []byte("key")})
+	}))
+	agent := w.enrolled(mine.amphorae[0])
+	if bundle, err := agent.Secret(t.Context(), "abc"); err != nil || string(bundle.PEM) != "key" {
 		t.Errorf("%q, %v", bundle.PEM, err)
+	}
+	if _, err := agent.Secret(t.Context(), "abd"); agenttest.Code(err) != http.StatusNotFound {
+		t.Errorf("an unknown digest: %v", err)
 	}
 	if _, err := w.enrolled(other.amphorae[0]).Secret(t.Context(), "abc"); agenttest.Code(err) != http.StatusNotFound {
 		t.Errorf("another load balancer's secret: %v", err)

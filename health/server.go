@@ -27,14 +27,10 @@ import (
 // answers false while something that the state needs is not known yet; the agent then waits for the next change.
 type StateBuilder func(tree *lb.Tree, amphorae []store.Amphora, amphoraID string) (agentapi.State, bool, error)
 
-// SecretSource gives out the material that a load balancer's wanted state refers to. It must refuse, with ErrNoSecret, a
-// digest that the load balancer does not use.
-type SecretSource interface {
-	Secret(ctx context.Context, loadBalancerID, digest string) (agentapi.SecretBundle, error)
+// Opener decrypts the secrets that are stored; *keymanager.Safe is one.
+type Opener interface {
+	Open(sealed []byte, digest string) ([]byte, error)
 }
-
-// ErrNoSecret tells that a load balancer uses no secret of that digest.
-var ErrNoSecret = errors.New("no such secret")
 
 // Authorities is what is needed of package ca.
 type Authorities interface {
@@ -49,8 +45,8 @@ type Options struct {
 	Store      *store.Store
 	CA         Authorities
 	BuildState StateBuilder
-	// Secrets may be nil: there are none then.
-	Secrets SecretSource
+	// Secrets may be nil: none are given out then.
+	Secrets Opener
 	// ReportInterval is how often an agent reports when nothing happens; 10 s.
 	ReportInterval time.Duration
 	// FlushInterval is how often reports that say nothing new are written; 5 s. What is stored of an agent that lives may be

@@ -107,21 +107,29 @@ func stateQuery(r *http.Request) (have int64, wait time.Duration, err error) {
 	return have, wait, nil
 }
 
-// secret hands out one secret that the amphora's load balancer uses.
+// secret hands out one secret that the amphora's load balancer uses, and no other's.
 func (s *Server) secret(w http.ResponseWriter, r *http.Request, amphora store.Amphora) {
 	if s.Secrets == nil || amphora.Deleting {
-		refuse(w, http.StatusNotFound, ErrNoSecret.Error())
+		refuse(w, http.StatusNotFound, noSecret)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), workTimeout)
 	defer cancel()
-	bundle, err := s.Secrets.Secret(ctx, amphora.LoadBalancerID, r.PathValue("digest"))
-	switch {
-	case errors.Is(err, ErrNoSecret):
-		refuse(w, http.StatusNotFound, err.Error())
-	case err != nil:
-		s.fail(w, r, err)
-	default:
-		s.answer(w, r, bundle)
+	digest := r.PathValue("digest")
+	sealed, err := s.Store.SealedSecret(ctx, amphora.LoadBalancerID, digest)
+	if errors.Is(err, store.ErrNotFound) {
+		refuse(w, http.StatusNotFound, noSecret)
+		return
 	}
+	var pem []byte
+	if err == nil {
+		pem, err = s.Secrets.Open(sealed, digest)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, r, agentapi.SecretBundle{PEM: pem})
 }
+
+const noSecret = "the load balancer uses no such secret"

@@ -10,6 +10,8 @@ type Tree struct {
 	Monitors  []HealthMonitor
 	Policies  []L7Policy
 	Rules     []L7Rule
+	// Secrets are the versions in use of what listeners and pools refer to, by reference.
+	Secrets []Secret
 }
 
 // Listener returns the listener with that id, nil if there is none or it is being deleted. So do the methods below.

@@ -50,6 +50,21 @@ func addObjects(s *agentapi.State, t *lb.Tree) {
 			s.Rules = append(s.Rules, agentapi.Rule{L7Rule: r, PolicyID: r.L7PolicyID})
 		}
 	}
+	addSecrets(s, t)
+}
+
+// addSecrets names the versions of what the listeners and pools refer to.
+func addSecrets(s *agentapi.State, t *lb.Tree) {
+	used, _ := t.UsedSecrets() // one that is used in two ways was refused when it was written
+	for _, v := range t.Secrets {
+		if _, ok := used[v.Ref]; !ok {
+			continue
+		}
+		if s.Secrets == nil {
+			s.Secrets = map[string]agentapi.Secret{}
+		}
+		s.Secrets[v.Ref] = agentapi.Secret{Digest: v.Digest, Kind: v.Kind}
+	}
 }
 
 // wanted tells whether an object is part of the state, and takes what was observed of it out of the copy: a state says

@@ -166,6 +166,8 @@ func (r *reader) treeBelow(ctx context.Context, balancer lb.LoadBalancer) (*lb.T
 	if err != nil {
 		return nil, err
 	}
-	tree.Rules, err = selectAll[lb.L7Rule](ctx, r, rules, order, id)
-	return tree, err
+	if tree.Rules, err = selectAll[lb.L7Rule](ctx, r, rules, order, id); err != nil {
+		return nil, err
+	}
+	return tree, r.addSecrets(ctx, tree)
 }
