@@ -25,6 +25,7 @@ import (
 	"github.com/octavo-lb/octavo/agent/network"
 	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agent/proxy"
+	"github.com/octavo-lb/octavo/agent/standby"
 	"github.com/octavo-lb/octavo/haproxy"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 	RunDir      string // in memory
 	Namespace   string // of the load balancer's network
 	HAProxy     string // the program
+	Keepalived  string // the program; needed for pairs only
 	User        string // that HAProxy runs as
 	Version     string // of the agent
 	Clock       func() time.Time
@@ -49,6 +51,7 @@ type Agent struct {
 	proxy      *proxy.Proxy
 	prober     *probe.Prober
 	datagram   *datagram.Plane
+	standby    *standby.Standby
 	events     *net.UnixConn
 	board      *board
 	ledger     *ledger
@@ -65,7 +68,7 @@ func Run(ctx context.Context, config Config) error {
 	defer a.network.Namespace.Close()
 	a.restore(ctx)
 	var wg sync.WaitGroup
-	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.apply, a.listen, a.watch} {
+	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses} {
 		wg.Go(func() { task(ctx) })
 	}
 	wg.Wait()
@@ -116,6 +119,10 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	a.datagram = datagram.New(datagram.Options{
 		Namespace: namespace, Verdicts: a.prober.Verdicts, Changed: func() { tell(a.board.changed) }, Logger: config.Logger,
 	})
+	a.standby, err = standby.New(standby.Options{Binary: config.Keepalived, RunDir: config.RunDir, Namespace: namespace, Logger: config.Logger})
+	if err != nil {
+		return nil, err
+	}
 	a.events, err = openEvents(filepath.Join(config.RunDir, haproxy.EventsSocket))
 	return a, err
 }

@@ -58,7 +58,7 @@ func (a *Agent) apply(ctx context.Context) {
 	}
 }
 
-// put makes one attempt. HAProxy and nft judge their configurations before anything is touched.
+// put makes one attempt. HAProxy, nft and keepalived judge their configurations before anything is touched.
 func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if state.Version > stateVersion {
 		return fmt.Errorf("this agent understands states up to version %d, this one is version %d", stateVersion, state.Version)
@@ -73,13 +73,30 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if err := a.datagram.Check(ctx, state); err != nil {
 		return err
 	}
+	vrrp, err := a.buildVRRP(state)
+	if err != nil {
+		return err
+	}
+	if vrrp == "" {
+		// keepalived takes the VIPs along when it ends.
+		if err := a.standby.Apply(""); err != nil {
+			return err
+		}
+	}
 	if err := a.setUpNetwork(ctx, state); err != nil {
 		return fmt.Errorf("setting up the network: %w", err)
+	}
+	// It looks at the interfaces, which are there only now.
+	if err := a.standby.Check(ctx, vrrp); err != nil {
+		return err
 	}
 	if err := a.proxy.Apply(ctx, config); err != nil {
 		return err
 	}
 	if err := a.datagram.Apply(ctx, state); err != nil {
+		return err
+	}
+	if err := a.standby.Apply(vrrp); err != nil {
 		return err
 	}
 	a.prober.Set(ctx, probe.Targets(state, func(p lb.Pool, m lb.HealthMonitor) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/firewall"
 	"github.com/octavo-lb/octavo/haproxy"
+	"github.com/octavo-lb/octavo/keepalived"
 	"github.com/octavo-lb/octavo/lb"
 )
 
@@ -90,13 +91,14 @@ func (w *watcher) report(ctx context.Context) agentapi.Report {
 	applied, failure, failed := a.board.read()
 	r := agentapi.Report{
 		Boot: a.boot, Failure: failure, FailedGen: failed, Version: a.config.Version,
-		Capabilities: slices.Concat(haproxy.Capabilities(), firewall.Capabilities()),
+		Capabilities: slices.Concat(haproxy.Capabilities(), firewall.Capabilities(), keepalived.Capabilities()),
 		Daemons:      map[string]string{"haproxy": a.proxy.Version().String()},
 	}
 	if applied == nil {
 		return r
 	}
 	r.Applied = applied.Generation
+	r.VRRPState = a.vrrpState(applied)
 	datagrams := datagramRows(applied, a.datagram.Listeners())
 	seen, err := a.proxy.Observe(ctx)
 	if err != nil {
@@ -104,6 +106,7 @@ func (w *watcher) report(ctx context.Context) agentapi.Report {
 		return r
 	}
 	w.blindSince = time.Time{}
+	a.setFit(true)
 	a.ledger.add(sources(seen, datagrams))
 	serving := seen.Rows[seen.PID]
 	probed := a.prober.Verdicts()
@@ -139,6 +142,7 @@ func (w *watcher) blind(r *agentapi.Report, applied *agentapi.State, datagrams [
 		return
 	}
 	w.agent.config.Logger.Warn("HAProxy does not answer", "lb", applied.LB, "err", err)
+	w.agent.setFit(false)
 	r.Listeners = listeners(applied, datagrams, w.agent.ledger)
 }
 

@@ -34,7 +34,10 @@ func index(s *agentapi.State) (*tree, error) {
 	if s.Disabled {
 		return t, nil
 	}
-	var ids []string
+	ids := []string{s.LB}
+	if s.VRRP != nil {
+		ids = append(append(ids, s.AmphoraID), s.VRRP.PeerNames...)
+	}
 	for _, l := range s.Listeners {
 		ids = append(ids, l.ID)
 		if l.AdminStateUp && !l.Deleting && !datagram(l.Protocol) {

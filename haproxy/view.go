@@ -3,6 +3,7 @@ package haproxy
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,8 +19,31 @@ type view struct {
 	Whole     bool // false while the digest is computed: what can be changed at run time is left out
 	Frontends []*frontend
 	Backends  []*backend
+	LocalPeer string
+	Peers     []peer
 
 	files tlsFiles
+}
+
+// peer is who learns which client belongs to which member: the next process of HAProxy, and the other amphora of a pair.
+type peer struct{ Name, Address string }
+
+// peerPort is open between the amphorae of a pair only.
+const peerPort = 1025
+
+func (t *tree) peers(runDir string) (local string, all []peer) {
+	v := t.state.VRRP
+	if v == nil {
+		return "amphora", []peer{{"amphora", "unix@" + filepath.Join(runDir, PeersSocket)}}
+	}
+	at := func(a netip.Addr) string { return netip.AddrPortFrom(a, peerPort).String() }
+	all = []peer{{t.state.AmphoraID, at(v.Address)}}
+	for i, a := range v.Peers {
+		if i < len(v.PeerNames) {
+			all = append(all, peer{v.PeerNames[i], at(a)})
+		}
+	}
+	return t.state.AmphoraID, all
 }
 
 // TLS tells whether any listener or pool speaks it.
@@ -51,6 +75,7 @@ const unlimited = 50000
 
 func (t *tree) view(env Environment) (*view, error) {
 	v := &view{LB: t.state.LB, RunDir: env.RunDir, files: tlsFiles{dir: env.SecretDir, secrets: map[string]Secret{}}}
+	v.LocalPeer, v.Peers = t.peers(env.RunDir)
 	for _, l := range t.listeners {
 		f, err := t.frontend(l, &v.files)
 		if err != nil {

@@ -34,6 +34,7 @@ const AmphoraID = "6d9d7c1c-31f4-4c9e-9a4f-5f2f2b9f6f01"
 type Controller struct {
 	Interval time.Duration // of reports
 	Lifetime time.Duration // of certificates
+	ID       string        // of the amphora
 	address  string
 	server   authority
 	issuing  authority
@@ -72,7 +73,7 @@ func NewControllerOn(t testing.TB, l net.Listener) *Controller {
 func newController(t testing.TB) *Controller {
 	t.Helper()
 	return &Controller{
-		Interval: 10 * time.Second, Lifetime: time.Hour, token: rand.Text(), changed: make(chan struct{}),
+		Interval: 10 * time.Second, Lifetime: time.Hour, ID: AmphoraID, token: rand.Text(), changed: make(chan struct{}),
 		server: newAuthority(t, "controller CA"), issuing: newAuthority(t, "issuing CA"), secrets: map[string]agentapi.SecretBundle{},
 	}
 }
@@ -123,7 +124,7 @@ func (c *Controller) Stop() { c.http.Close() }
 // Boot is the boot file for the instance.
 func (c *Controller) Boot() agentapi.Boot {
 	return agentapi.Boot{
-		AmphoraID: AmphoraID, Controllers: []string{"https://127.0.0.1:1", "https://" + c.address}, ServerName: "octavo",
+		AmphoraID: c.ID, Controllers: []string{"https://127.0.0.1:1", "https://" + c.address}, ServerName: "octavo",
 		ServerCA: c.server.pem(), Token: c.token, TokenExpiry: time.Now().Add(time.Hour),
 	}
 }
@@ -135,7 +136,7 @@ func (c *Controller) Want(state *agentapi.State) int64 {
 	if state.Generation <= 1 && c.state != nil {
 		state.Generation = c.state.Generation + 1
 	}
-	state.AmphoraID = AmphoraID
+	state.AmphoraID = c.ID
 	c.state = state
 	close(c.changed)
 	c.changed = make(chan struct{})
@@ -213,7 +214,7 @@ func (c *Controller) handler() http.Handler {
 // known lets through whoever shows the amphora's certificate.
 func (c *Controller) known(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TLS.PeerCertificates) == 0 || len(r.TLS.PeerCertificates[0].URIs) != 1 || r.TLS.PeerCertificates[0].URIs[0].String() != agentapi.AmphoraURI(AmphoraID) {
+		if len(r.TLS.PeerCertificates) == 0 || len(r.TLS.PeerCertificates[0].URIs) != 1 || r.TLS.PeerCertificates[0].URIs[0].String() != agentapi.AmphoraURI(c.ID) {
 			http.Error(w, "no certificate", http.StatusUnauthorized)
 			return
 		}
@@ -257,9 +258,9 @@ func (c *Controller) certify(w http.ResponseWriter, r *http.Request) {
 	}
 	c.tokenKey = key
 	c.issued++
-	uri, _ := url.Parse(agentapi.AmphoraURI(AmphoraID))
+	uri, _ := url.Parse(agentapi.AmphoraURI(c.ID))
 	_, leaf := c.issuing.sign(nil, &x509.Certificate{
-		Subject: pkix.Name{CommonName: AmphoraID}, URIs: []*url.URL{uri}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Subject: pkix.Name{CommonName: c.ID}, URIs: []*url.URL{uri}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		NotAfter: time.Now().Add(c.Lifetime),
 	}, csr.PublicKey)
 	answer(w, agentapi.Certificate{Certificate: encode(leaf), ServerCA: c.server.pem(), RenewAfter: time.Now().Add(c.Lifetime * 2 / 3)})

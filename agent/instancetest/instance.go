@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/vishvananda/netns"
 
 	"github.com/octavo-lb/octavo/agentapi"
 )
@@ -54,8 +51,14 @@ set +e
 while :; do sleep 3600 & wait $!; done
 `
 
-// New makes an instance that is linked to the network beside it.
+// New makes an instance that is linked to the network beside it by an interface of address MAC.
 func New(t testing.TB, beside *Network) *Instance {
+	t.Helper()
+	return NewAt(t, beside, MAC)
+}
+
+// NewAt makes an instance whose interface has that address.
+func NewAt(t testing.TB, beside *Network, mac string) *Instance {
 	t.Helper()
 	i := &Instance{Binary: build(t), Drive: t.TempDir(), log: &lockedBuffer{}}
 	i.holder = exec.Command("bash", "-c", setUp)
@@ -80,7 +83,7 @@ func New(t testing.TB, beside *Network) *Instance {
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("the instance did not start: %q %v", line, err)
 	}
-	beside.link(t, i.holder.Process.Pid)
+	beside.Plug(t, i, mac)
 	return i
 }
 
@@ -236,17 +239,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// link puts one end of a cable into the network and the other into the instance.
-func (n *Network) link(t testing.TB, pid int) {
-	t.Helper()
-	instance, err := netns.GetFromPid(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer instance.Close()
-	mac, err := net.ParseMAC(MAC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.plug(t, instance, mac)
+// Kill ends the instance and everything in it, at once.
+func (i *Instance) Kill() {
+	_ = i.holder.Process.Kill()
+	_ = i.holder.Wait()
 }

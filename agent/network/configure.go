@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/octavo-lb/octavo/agentapi"
@@ -50,11 +51,11 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 			return err
 		}
 		c := interfaceConfig{handle: inside, link: link, wanted: wanted, multi: multi}
-		if wanted.VIP && state.VRRP == nil {
-			c.vips = state.VIPs
-		}
-		if wanted.VIP {
-			c.sources = state.VIPs
+		switch {
+		case wanted.VIP && state.VRRP == nil:
+			c.vips, c.sources = state.VIPs, state.VIPs
+		case wanted.VIP:
+			c.leave, c.sources = state.VIPs, state.VIPs
 		}
 		if err := c.apply(); err != nil {
 			return fmt.Errorf("interface %s: %w", wanted.MAC, err)
@@ -109,11 +110,44 @@ func (n *Network) moveIn(mac string) error {
 	if err := outside.LinkSetDown(link); err != nil {
 		return fmt.Errorf("moving %s: %w", link.Attrs().Name, err)
 	}
-	if err := outside.LinkSetName(link, "lb"+strings.ReplaceAll(strings.ToLower(mac), ":", "")); err != nil {
+	if err := outside.LinkSetName(link, Name(mac)); err != nil {
 		return fmt.Errorf("renaming %s: %w", link.Attrs().Name, err)
 	}
 	if err := outside.LinkSetNsFd(link, int(n.Namespace.file.Fd())); err != nil {
 		return fmt.Errorf("moving %s into %s: %w", link.Attrs().Name, n.Namespace.Name, err)
+	}
+	return nil
+}
+
+// Name is what an interface is called in the namespace.
+func Name(mac string) string { return "lb" + strings.ReplaceAll(strings.ToLower(mac), ":", "") }
+
+// Holds tells whether an address is on an interface of the namespace.
+func (n *Network) Holds(a netip.Addr) (bool, error) {
+	inside, err := n.Namespace.netlink()
+	if err != nil {
+		return false, err
+	}
+	defer inside.Close()
+	have, err := inside.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return false, fmt.Errorf("listing addresses: %w", err)
+	}
+	return slices.ContainsFunc(have, func(one netlink.Addr) bool {
+		p, ok := toPrefix(one.IPNet)
+		return ok && p.Addr() == a
+	}), nil
+}
+
+// Watch calls changed whenever an address comes or goes in the namespace, until the context ends.
+func (n *Network) Watch(ctx context.Context, changed func()) error {
+	updates := make(chan netlink.AddrUpdate, 16)
+	ns := netns.NsHandle(n.Namespace.file.Fd())
+	if err := netlink.AddrSubscribeWithOptions(updates, ctx.Done(), netlink.AddrSubscribeOptions{Namespace: &ns, ErrorCallback: func(error) {}}); err != nil {
+		return fmt.Errorf("watching addresses: %w", err)
+	}
+	for range updates {
+		changed()
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type interfaceConfig struct {
 	multi   bool           // there are others
 	vips    []agentapi.VIP // to put on the interface
 	sources []agentapi.VIP // to route from it
+	leave   []agentapi.VIP // to leave as they are: keepalived puts them there and takes them away
 }
 
 func (c *interfaceConfig) apply() error {
@@ -67,7 +68,7 @@ func (c *interfaceConfig) setAddresses() error {
 	}
 	for _, a := range have {
 		p, ok := toPrefix(a.IPNet)
-		if !ok || p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() {
+		if !ok || p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() || c.leaves(p.Addr()) {
 			continue
 		}
 		if i := slices.Index(wanted, p); i >= 0 {
@@ -86,6 +87,10 @@ func (c *interfaceConfig) setAddresses() error {
 		}
 	}
 	return nil
+}
+
+func (c *interfaceConfig) leaves(a netip.Addr) bool {
+	return slices.ContainsFunc(c.leave, func(v agentapi.VIP) bool { return v.Address.Addr() == a })
 }
 
 // vipPrefix is the VIP alone where an address of the interface has its subnet already: the interface's own address stays

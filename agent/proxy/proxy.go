@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/octavo-lb/octavo/agent/process"
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/haproxy"
 )
@@ -54,9 +55,9 @@ type Proxy struct {
 	version haproxy.Version
 
 	mu      sync.Mutex
-	process *process        // nil: none is wanted, or none could be started
-	config  *haproxy.Config // in force; nil: nothing is served
-	died    chan struct{}   // tells Run that the process has ended
+	process *process.Process // nil: none is wanted, or none could be started
+	config  *haproxy.Config  // in force; nil: nothing is served
+	died    chan struct{}    // tells Run that the process has ended
 
 	draining bool // a process from before a reload may still have connections
 	leftover bool // a removed server still has connections
@@ -154,7 +155,7 @@ func (p *Proxy) apply(ctx context.Context, config *haproxy.Config) error {
 	case !config.Serves():
 		p.stop()
 		return nil
-	case p.process == nil || !p.process.running():
+	case p.process == nil || !p.process.Running():
 		return p.start(ctx, config)
 	}
 	changed, err := p.change(ctx, config)
@@ -168,8 +169,7 @@ func (p *Proxy) apply(ctx context.Context, config *haproxy.Config) error {
 func (p *Proxy) stop() {
 	p.config = nil
 	if p.process != nil {
-		p.process.end(2 * time.Second)
-		unix.Close(p.process.fd)
+		p.process.End(2 * time.Second)
 		p.process = nil
 		p.killStrays()
 	}
@@ -184,17 +184,16 @@ func (p *Proxy) start(ctx context.Context, config *haproxy.Config) error {
 
 func (p *Proxy) launchAndWait(ctx context.Context, config *haproxy.Config) error {
 	p.killStrays()
-	process, err := p.launch()
+	started, err := p.launch()
 	if err != nil {
 		return err
 	}
-	if err := p.await(ctx, process, func(info map[string]string) bool { return info["description"] == config.Digest }); err != nil {
-		process.end(0)
-		unix.Close(process.fd)
+	if err := p.await(ctx, started, func(info map[string]string) bool { return info["description"] == config.Digest }); err != nil {
+		started.End(0)
 		return err
 	}
-	p.process, p.config, p.draining = process, config, false
-	p.notice(process)
+	p.process, p.config, p.draining = started, config, false
+	p.notice(started)
 	return nil
 }
 
@@ -258,7 +257,7 @@ func (p *Proxy) reload(ctx context.Context, config *haproxy.Config) error {
 	if err := p.install(config, haproxy.StateFor(config, states)); err != nil {
 		return err
 	}
-	err = p.process.signal(unix.SIGUSR2)
+	err = p.process.Signal(unix.SIGUSR2)
 	if err == nil {
 		p.draining = true
 		err = p.await(ctx, p.process, func(info map[string]string) bool {
@@ -304,7 +303,7 @@ func (p *Proxy) awaitTeacher(ctx context.Context) {
 }
 
 // await waits until HAProxy tells what is wanted of it, or ends, or one of the checks finds a reason to give up.
-func (p *Proxy) await(ctx context.Context, process *process, ready func(info map[string]string) bool, checks ...func() error) error {
+func (p *Proxy) await(ctx context.Context, running *process.Process, ready func(info map[string]string) bool, checks ...func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -317,7 +316,7 @@ func (p *Proxy) await(ctx context.Context, process *process, ready func(info map
 			}
 		}
 		select {
-		case <-process.exited:
+		case <-running.Exited():
 			return fmt.Errorf("HAProxy ended instead of serving: %s", p.complaint())
 		case <-ctx.Done():
 			return fmt.Errorf("HAProxy does not serve the configuration: %w", ctx.Err())
@@ -465,12 +464,12 @@ func (p *Proxy) SetHealth(ctx context.Context, backend, server string, up bool) 
 }
 
 // notice lets Run know when the process ends.
-func (p *Proxy) notice(process *process) {
-	if process == nil {
+func (p *Proxy) notice(running *process.Process) {
+	if running == nil {
 		return
 	}
 	go func() {
-		<-process.exited
+		<-running.Exited()
 		p.tellDeath()
 	}()
 }
@@ -513,12 +512,12 @@ func (p *Proxy) Run(ctx context.Context) {
 func (p *Proxy) heal(ctx context.Context) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.config == nil || p.process != nil && p.process.running() {
+	if p.config == nil || p.process != nil && p.process.Running() {
 		return true
 	}
 	p.o.Logger.Warn("HAProxy ended and is started again", "err", p.complaint())
 	if p.process != nil {
-		unix.Close(p.process.fd)
+		p.process.Release()
 		p.process = nil
 	}
 	if err := writeFile(p.path(haproxy.StateFile), haproxy.NoServersState); err != nil {

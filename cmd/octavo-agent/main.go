@@ -28,6 +28,7 @@ func run(args []string) int {
 	flags.StringVar(&config.RunDir, "run-dir", "/run/octavo", "directory in memory for HAProxy's configuration and sockets")
 	flags.StringVar(&config.Namespace, "namespace", "amphora-haproxy", "name of the network namespace that serves the load balancer")
 	flags.StringVar(&config.HAProxy, "haproxy", "/usr/sbin/haproxy", "the HAProxy program")
+	flags.StringVar(&config.Keepalived, "keepalived", "/usr/sbin/keepalived", "the keepalived program")
 	flags.StringVar(&config.User, "user", "haproxy", "the user that HAProxy runs as")
 	debug := flags.Bool("debug", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
