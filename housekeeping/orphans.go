@@ -94,6 +94,27 @@ func (k *Keeper) missing(ctx context.Context, r rows, objects []cloud.Object) er
 	return failed
 }
 
+// has tells whether an object is what a row says it is. One of the right name but another id was made by somebody who did
+// not see the first one.
+func (r rows) has(o cloud.Object) bool {
+	same := func(id string) bool { return id == "" || id == o.ID }
+	if b, ok := r.balancers[o.LB]; ok {
+		return o.Kind != plan.PortKind || b.VipPortID == nil || !b.VipPortOwned || same(*b.VipPortID)
+	}
+	a, ok := r.amphorae[o.AmphoraID]
+	switch {
+	case !ok:
+		return false
+	case o.Kind == plan.ServerKind:
+		return same(a.ComputeID)
+	case o.Name == plan.VRRPPortName(a.ID):
+		return same(a.VRRPPortID)
+	case o.Name == plan.ManagementPortName(a.ID):
+		return same(a.MgmtPortID)
+	}
+	return true
+}
+
 // What looks like more orphans than this is rather a database that was lost or put back.
 const (
 	manyOrphans = 20
@@ -105,9 +126,7 @@ func (k *Keeper) dropOrphans(ctx context.Context, r rows, objects []cloud.Object
 	found := map[string]time.Time{}
 	var old []cloud.Object
 	for _, o := range objects {
-		_, hasBalancer := r.balancers[o.LB]
-		_, hasAmphora := r.amphorae[o.AmphoraID]
-		if hasBalancer || hasAmphora {
+		if r.has(o) {
 			continue
 		}
 		since, known := k.orphans[o.ID]

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -10,8 +11,49 @@ import (
 	"github.com/octavo-lb/octavo/store"
 )
 
-// watch looks, after each slice, at what must hold at all times.
-func (w *world) watch() {}
+// watch looks, after each slice in which something was written, at what must hold at all times: the VIP is where it was,
+// and what counts as being in force is let in by the security group.
+func (w *world) watch() {
+	if !w.written {
+		return
+	}
+	w.written = false
+	for _, id := range slices.Sorted(maps.Keys(w.users)) {
+		u := w.users[id]
+		if u.deleted {
+			continue
+		}
+		p, err := w.store.Progress(w.ctx, id)
+		if err != nil || p.ObservedGeneration <= u.seen {
+			continue
+		}
+		u.seen = p.ObservedGeneration
+		w.checkOpen(u)
+	}
+}
+
+func (w *world) checkOpen(u *wanted) {
+	t, err := w.store.Tree(w.ctx, u.id)
+	if err != nil || t.LB.Deleting {
+		return
+	}
+	if u.vip == "" {
+		u.vip = t.LB.VipAddress
+	}
+	if u.vip != t.LB.VipAddress {
+		w.fail("load balancer %s had the VIP %s and has %s", u.id, u.vip, t.LB.VipAddress)
+	}
+	group, err := w.fake.Client().SecurityGroup(w.ctx, plan.GroupName(u.id))
+	if err != nil {
+		w.fail("load balancer %s is in force without a security group: %v", u.id, err)
+	}
+	t.Listeners = slices.DeleteFunc(t.Listeners, func(l lb.Listener) bool { return l.Generation > u.seen || l.Deleting })
+	for _, r := range plan.Group(t).Rules {
+		if !slices.Contains(group.Rules, r) {
+			w.fail("load balancer %s is in force at %d without %+v", u.id, u.seen, r)
+		}
+	}
+}
 
 // checkForce holds that of each role of a load balancer at most one amphora answers for the VIP.
 func (w *world) checkForce(lbID string) {

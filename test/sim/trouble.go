@@ -72,7 +72,7 @@ func (w *world) after(call string) error {
 // trouble makes everything else go wrong.
 func (w *world) trouble() {
 	for {
-		w.sleep(w.between(0, 20*time.Second))
+		w.sleep(w.between(0, 12*time.Second))
 		if w.calm {
 			return
 		}
@@ -83,10 +83,10 @@ func (w *world) trouble() {
 		case 2, 3:
 			p.fuse = 1 + w.rand.IntN(60) // dies at some transaction
 		case 4:
-			p.frozen = w.now.Add(w.between(time.Second, 5*time.Minute))
+			p.frozen = w.now.Add(w.between(time.Second, 2*leaseTTL))
 			w.note("%s stands still until %s", p.name, p.frozen.Format("15:04:05"))
 		case 5:
-			w.outage = w.now.Add(w.between(time.Second, 2*time.Minute))
+			w.outage = w.now.Add(w.between(time.Second, time.Minute))
 			w.note("the cloud is away until %s", w.outage.Format("15:04:05"))
 		case 6:
 			w.harmInstance()

@@ -18,7 +18,7 @@ type wanted struct {
 	vip     string // its address, once it was shown
 	brought string // the port that the user brought
 	deleted bool
-	opened  int64 // the observed generation up to which its listeners were checked
+	seen    int64 // the observed generation up to which its listeners were checked
 }
 
 // user makes load balancers, changes them and deletes them, as the API does.
@@ -26,7 +26,7 @@ func (w *world) user() {
 	for !w.calm {
 		u := w.create()
 		for range w.rand.IntN(8) {
-			w.sleep(w.between(0, 40*time.Second))
+			w.sleep(w.between(0, 25*time.Second))
 			if w.calm {
 				return
 			}
@@ -122,7 +122,9 @@ func (w *world) change(u *wanted) {
 		if err != nil || t.LB.Deleting {
 			return err
 		}
-		switch w.rand.IntN(6) {
+		switch w.rand.IntN(7) {
+		case 6:
+			return w.failOver(tx)
 		case 0, 1:
 			return w.addListener(tx, t)
 		case 2, 3:
@@ -141,6 +143,22 @@ func (w *world) change(u *wanted) {
 		t.LB.AdminStateUp = !t.LB.AdminStateUp
 		return store.Update(w.ctx, tx, &t.LB)
 	})
+}
+
+// failOver is an operator's wish for other amphorae.
+func (w *world) failOver(tx *store.Tx) error {
+	rows, err := tx.Amphorae(w.ctx)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, a := range rows {
+		if !a.Deleting {
+			ids = append(ids, a.ID)
+		}
+	}
+	tx.Wake()
+	return tx.ReplaceAmphorae(w.ctx, ids...)
 }
 
 func pick[T any](w *world, list []T) *T {

@@ -56,6 +56,7 @@ type world struct {
 	users    map[string]*wanted // by load balancer
 	agents   map[string]*agent  // by instance
 	calm     bool
+	written  bool      // since watch looked last
 	outage   time.Time // until when the cloud is away
 	network  string
 	subnet   string
@@ -101,7 +102,10 @@ func (w *world) settle() {
 }
 
 func (w *world) open(t testing.TB) {
-	s, err := store.Open(w.ctx, "sqlite:"+freshDatabase(t), store.Options{Clock: w.clock, Rand: w.rand.IntN})
+	s, err := store.Open(w.ctx, "sqlite:"+freshDatabase(t), store.Options{Clock: w.clock, Rand: w.rand.IntN,
+		Trace: func(_ context.Context, statement string, _ time.Duration, _ error) {
+			w.written = w.written || strings.Contains(statement, `"observed_generation" = ?`)
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,17 +157,20 @@ func (w *world) startWorker(p *process) {
 	}
 	wk := worker.New(worker.Options{
 		Store: w.store, Cloud: cloud, CA: authorities{}, Settings: w.settings, Controllers: []string{"https://controller"},
-		Name: p.name, Workers: 2, Clock: w.clock, Rand: w.rand.Float64, NewID: w.newID, Within: w.within, Logger: slog.New(&listener{w: w}),
+		Name: p.name, Workers: 2, LeaseTTL: leaseTTL, Clock: w.clock, Rand: w.rand.Float64, NewID: w.newID, Within: w.within, Logger: slog.New(&listener{w: w}),
 	})
 	for range 2 {
 		w.spawn(p, func() { w.work(p, wk) })
 	}
 }
 
+// leaseTTL is short, so that others take over often.
+const leaseTTL = 40 * time.Second
+
 // work is what Worker.Run does, one load balancer at a time.
 func (w *world) work(p *process, wk *worker.Worker) {
 	for {
-		lease, err := w.store.Acquire(w.ctx, p.name, 2*time.Minute)
+		lease, err := w.store.Acquire(w.ctx, p.name, leaseTTL)
 		switch {
 		case err == nil:
 			w.note("%s leases %s", p.name, lease.LB)
