@@ -68,7 +68,7 @@ func Run(ctx context.Context, config Config) error {
 	defer a.network.Namespace.Close()
 	a.restore(ctx)
 	var wg sync.WaitGroup
-	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses} {
+	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses, a.serveMetrics} {
 		wg.Go(func() { task(ctx) })
 	}
 	wg.Wait()

@@ -265,3 +265,36 @@ monitors: [{id: h1, pool_id: p1, type: PING, delay: 1, timeout: 1, max_retries: 
 		t.Errorf("rules stay that are not wanted: %s", out)
 	}
 }
+
+// TestPrometheus asks for metrics as Prometheus does.
+func TestPrometheus(t *testing.T) {
+	w := newWorld(t)
+	w.instance.StartAgent(t)
+	state := strings.Replace(basic, "listeners: [", "listeners: [{id: l9, protocol: PROMETHEUS, protocol_port: 8088},", 1)
+	w.put(t, state)
+	w.put(t, strings.Replace(state, "10.0.0.11,", "10.0.0.11, weight: 5,", 1))
+	client := w.net.HTTPClient(false)
+	for range 3 {
+		get(t, client, "http://10.0.0.100/")
+	}
+	text := get(t, client, "http://10.0.0.100:8088/metrics")
+	for _, want := range []string{
+		`octavia_listener_http_requests_total{listener="l1"} 3`, `octavia_pool_active_members{pool="p1:l1"} 2`,
+		`octavia_member_status{pool="p1:l1",member="m1",state="UP"} 1`, "octavia_loadbalancer_cpu ", "octavia_loadbalancer_memory ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "haproxy") {
+		t.Errorf("HAProxy's own names are shown:\n%s", text)
+	}
+	response, err := client.Get("http://10.0.0.100:8088/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusNotFound {
+		t.Errorf("/ is answered %s", response.Status)
+	}
+}

@@ -135,7 +135,7 @@ func Capabilities() []string {
 			names = append(names, kind+":"+v)
 		}
 	}
-	add("listener", "HTTP", "TCP", "HTTPS", "TERMINATED_HTTPS")
+	add("listener", "HTTP", "TCP", "HTTPS", "TERMINATED_HTTPS", "PROMETHEUS")
 	add("pool", "HTTP", "TCP", "HTTPS", "PROXY", "PROXYV2")
 	add("monitor", "HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING")
 	add("algorithm", "ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP")

@@ -135,7 +135,10 @@ func (c *Config) Changes(states []ServerState, rows []Row) (commands []string, o
 	type key struct{ backend, name string }
 	have := map[key]ServerState{}
 	for _, s := range states {
-		have[key{s.Backend, s.Name}] = s
+		// Backends that are no pools are not to be changed.
+		if slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.Name == s.Backend }) {
+			have[key{s.Backend, s.Name}] = s
+		}
 	}
 	backup := map[key]bool{}
 	for _, r := range rows {

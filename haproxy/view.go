@@ -20,6 +20,7 @@ type view struct {
 	Frontends []*frontend
 	Backends  []*backend
 	LocalPeer string
+	Metrics   bool // some listener tells them
 	Peers     []peer
 
 	files tlsFiles
@@ -62,6 +63,7 @@ type frontend struct {
 	Conditions  []condition
 	Actions     []action
 	DefaultPool string
+	Metrics     bool // it tells metrics, and serves nothing else
 }
 
 // What a listener has when it says 0, which has never meant "none" in Octavia.
@@ -82,6 +84,7 @@ func (t *tree) view(env Environment) (*view, error) {
 			return nil, fmt.Errorf("listener %s: %w", l.ID, err)
 		}
 		v.Frontends = append(v.Frontends, f)
+		v.Metrics = v.Metrics || f.Metrics
 		for _, id := range t.poolsOf(l) {
 			b, err := t.backend(l, t.pools[id], &v.files, env)
 			if err != nil {
@@ -127,6 +130,10 @@ func (t *tree) frontend(l lb.Listener, files *tlsFiles) (*frontend, error) {
 	}
 	// A configuration line takes at most 64 words.
 	f.Allowed = slices.Collect(slices.Chunk(l.AllowedCidrs, 32))
+	if l.Protocol == "PROMETHEUS" {
+		f.Metrics, f.DefaultPool = true, metricsProxy
+		return f, nil
+	}
 	if l.DefaultPoolID != nil {
 		if _, enabled := t.pools[*l.DefaultPoolID]; enabled {
 			f.DefaultPool = backendName(*l.DefaultPoolID, l.ID)
@@ -143,6 +150,9 @@ func (t *tree) frontend(l lb.Listener, files *tlsFiles) (*frontend, error) {
 // poolsOf lists the enabled pools that a listener's requests can go to, each once.
 func (t *tree) poolsOf(l lb.Listener) []string {
 	var ids []string
+	if l.Protocol == "PROMETHEUS" {
+		return nil
+	}
 	add := func(id *string) {
 		if id == nil || slices.Contains(ids, *id) {
 			return
