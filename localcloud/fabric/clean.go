@@ -24,7 +24,7 @@ func Clean(ctx context.Context, tag string) error {
 		return err
 	}
 	defer host.Close()
-	links, err := host.LinkList()
+	links, err := dump(host.LinkList)
 	if err != nil {
 		return fmt.Errorf("cannot list the host's links: %w", err)
 	}

@@ -77,12 +77,23 @@ func (f *Fabric) prepare() error {
 		return err
 	}
 	return f.ns.sysctl(map[string]string{
-		"bridge/bridge-nf-call-iptables":        "1",
-		"bridge/bridge-nf-call-ip6tables":       "1",
-		"bridge/bridge-nf-call-arptables":       "0",
-		"ipv6/conf/default/disable_ipv6":        "1", // the fabric itself has no addresses
-		"netfilter/nf_conntrack_tcp_be_liberal": "1", // windows are the endpoints' business
-	})
+		"bridge/bridge-nf-call-iptables":  "1",
+		"bridge/bridge-nf-call-ip6tables": "1",
+		"bridge/bridge-nf-call-arptables": "0",
+		"ipv6/conf/default/disable_ipv6":  "1", // the fabric itself has no addresses
+		// A connection that was cut must not come back by its next packet, whichever end sends that.
+		"netfilter/nf_conntrack_tcp_loose": "0",
+	}, tracking)
+}
+
+// tracking is how namespaces that pass packets on keep track of connections: windows are the endpoints' business, and
+// what is over is soon forgotten, for the kernel's table is one for the whole machine.
+var tracking = map[string]string{
+	"netfilter/nf_conntrack_tcp_be_liberal":        "1",
+	"netfilter/nf_conntrack_tcp_timeout_time_wait": "5",
+	"netfilter/nf_conntrack_tcp_timeout_close":     "5",
+	"netfilter/nf_conntrack_tcp_timeout_last_ack":  "10",
+	"netfilter/nf_conntrack_tcp_timeout_fin_wait":  "30",
 }
 
 // loadBridgeFilter makes sure that the kernel hands bridged packets to the inet hooks.
@@ -192,7 +203,7 @@ func (f *Fabric) removeUnknownLinks(change Change) error {
 	for _, p := range change.Ports {
 		known[TapName(p.ID)] = true
 	}
-	links, err := f.ns.LinkList()
+	links, err := dump(f.ns.LinkList)
 	if err != nil {
 		return fmt.Errorf("cannot list the links of %s: %w", f.ns.Name, err)
 	}

@@ -28,7 +28,9 @@ func LockHost() (unlock func(), err error) {
 // FreePrefixes answers n /24 prefixes that the host has no route to and no address in. Hold LockHost until they are
 // used.
 func (f *Fabric) FreePrefixes(n int) ([]netip.Prefix, error) {
-	routes, err := f.host.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: 0}, netlink.RT_FILTER_TABLE)
+	routes, err := dump(func() ([]netlink.Route, error) {
+		return f.host.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: 0}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the host's routes: %w", err)
 	}
@@ -62,7 +64,7 @@ func next24(p netip.Prefix) netip.Prefix {
 
 // PlugHost gives the machine itself the port, with its address. It fails when the host has the prefix elsewhere already.
 func (f *Fabric) PlugHost(p Plug, address netip.Prefix) error {
-	present, err := f.host.AddrList(nil, netlink.FAMILY_ALL)
+	present, err := dump(func() ([]netlink.Addr, error) { return f.host.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("cannot list the host's addresses: %w", err)
 	}

@@ -9,6 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// dump lists what others may be changing meanwhile: the kernel says when a list may be incomplete, and is asked again.
+func dump[T any](list func() (T, error)) (all T, err error) {
+	for range 20 {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return all, err
+}
+
 // find answers the named link, nil when there is none.
 func (n *Namespace) find(name string) (netlink.Link, error) {
 	link, err := n.LinkByName(name)

@@ -195,11 +195,13 @@ func namespaces(prefix string) ([]string, error) {
 }
 
 // sysctl writes kernel parameters of the namespace; keys are paths below /proc/sys/net.
-func (n *Namespace) sysctl(values map[string]string) error {
+func (n *Namespace) sysctl(values ...map[string]string) error {
 	return n.Do(func() error {
-		for key, value := range values {
-			if err := os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644); err != nil {
-				return fmt.Errorf("cannot set net/%s to %s in %s: %w", key, value, n.Name, err)
+		for _, some := range values {
+			for key, value := range some {
+				if err := os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644); err != nil {
+					return fmt.Errorf("cannot set net/%s to %s in %s: %w", key, value, n.Name, err)
+				}
 			}
 		}
 		return nil

@@ -126,7 +126,7 @@ func removeWithLinks(name string) error {
 	ns, err := OpenNamespace(name)
 	if err == nil {
 		defer ns.Close()
-		links, err := ns.LinkList()
+		links, err := dump(ns.LinkList)
 		if err != nil {
 			return fmt.Errorf("cannot list the links of %s: %w", name, err)
 		}
@@ -146,13 +146,12 @@ func prepareRouter(ns *Namespace) error {
 		return err
 	}
 	return ns.sysctl(map[string]string{
-		"ipv4/ip_forward":                       "1",
-		"ipv4/conf/all/rp_filter":               "0",
-		"ipv4/conf/default/rp_filter":           "0",
-		"ipv6/conf/all/forwarding":              "1",
-		"ipv6/conf/default/accept_dad":          "0", // the addresses are ours by decision, and wanted at once
-		"netfilter/nf_conntrack_tcp_be_liberal": "1",
-	})
+		"ipv4/ip_forward":              "1",
+		"ipv4/conf/all/rp_filter":      "0",
+		"ipv4/conf/default/rp_filter":  "0",
+		"ipv6/conf/all/forwarding":     "1",
+		"ipv6/conf/default/accept_dad": "0", // the addresses are ours by decision, and wanted at once
+	}, tracking)
 }
 
 // ports are the router's interfaces by their links' names.
@@ -175,7 +174,7 @@ func (r Router) ports() map[string]RouterPort {
 // wireRouter plugs and addresses the router's links and answers which addresses are new on which link.
 func (f *Fabric) wireRouter(ns *Namespace, r Router) (added map[string][]netip.Addr, err error) {
 	ports := r.ports()
-	links, err := ns.LinkList()
+	links, err := dump(ns.LinkList)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +206,7 @@ func (n *Namespace) syncAddresses(name string, wanted []netip.Prefix) (added []n
 	if err != nil {
 		return nil, fmt.Errorf("cannot find the link %s: %w", name, err)
 	}
-	present, err := n.AddrList(link, netlink.FAMILY_ALL)
+	present, err := dump(func() ([]netlink.Addr, error) { return n.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the addresses of %s: %w", name, err)
 	}
@@ -240,7 +239,9 @@ func (n *Namespace) syncRoutes(r Router) error {
 	for _, hop := range r.NextHops {
 		wanted = append(wanted, Route{netip.PrefixFrom(unspecified(hop), 0), hop})
 	}
-	present, err := n.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protoStatic}, netlink.RT_FILTER_PROTOCOL)
+	present, err := dump(func() ([]netlink.Route, error) {
+		return n.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protoStatic}, netlink.RT_FILTER_PROTOCOL)
+	})
 	if err != nil {
 		return err
 	}
@@ -331,16 +332,16 @@ func (r Router) gatewayAddress() netip.Addr {
 // cutMoved ends the connections of floating IPs that are gone or stand for something else now: they would go on to the
 // old place for as long as somebody talks.
 func (n *Namespace) cutMoved(before, now []FloatingIP) error {
+	moved := map[netip.Addr]bool{}
 	for _, ip := range before {
-		if slices.Contains(now, ip) {
-			continue
-		}
-		var to, from netlink.ConntrackFilter
-		to.AddIP(netlink.ConntrackOrigDstIP, ip.Address.AsSlice())
-		from.AddIP(netlink.ConntrackReplyDstIP, ip.Address.AsSlice())
-		if _, err := n.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.FAMILY_V4, &to, &from); err != nil {
-			return fmt.Errorf("cannot cut the connections of the floating IP %v: %w", ip.Address, err)
+		if !slices.Contains(now, ip) {
+			moved[ip.Address] = true
 		}
 	}
-	return nil
+	if len(moved) == 0 {
+		return nil
+	}
+	return n.cut(func(c *netlink.ConntrackFlow) bool {
+		return moved[addrOf(c.Forward.DstIP)] || moved[addrOf(c.Reverse.DstIP)]
+	})
 }

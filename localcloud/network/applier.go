@@ -10,9 +10,13 @@ import (
 )
 
 // dirty names objects that may differ between the state and the kernel.
-type dirty struct{ networks, ports, groups, routers []string }
+type dirty struct {
+	networks, ports, groups, routers []string
+	lost                             []Port // as they were, when some of what they might do was taken from them
+}
 
 func (d *dirty) add(more dirty) {
+	d.lost = append(d.lost, more.lost...)
 	for _, pair := range []struct {
 		all  *[]string
 		more []string
@@ -26,7 +30,7 @@ func (d *dirty) add(more dirty) {
 }
 
 func (d dirty) empty() bool {
-	return len(d.networks)+len(d.ports)+len(d.groups)+len(d.routers) == 0
+	return len(d.networks)+len(d.ports)+len(d.groups)+len(d.routers)+len(d.lost) == 0
 }
 
 // retryAfter is when what failed is tried again.
@@ -36,7 +40,7 @@ const retryAfter = time.Second
 // dirty during the one before. An object is looked up when its round begins, so the newest version is applied last,
 // whatever the order of the requests.
 type applier struct {
-	service *Service
+	round func(context.Context, dirty) (failed dirty)
 
 	mu     sync.Mutex
 	next   dirty
@@ -46,8 +50,8 @@ type applier struct {
 	ended  chan struct{}
 }
 
-func newApplier(s *Service) *applier {
-	return &applier{service: s, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newApplier(round func(context.Context, dirty) (failed dirty)) *applier {
+	return &applier{round: round, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 func (a *applier) start() {
@@ -65,10 +69,11 @@ func (a *applier) stop() {
 
 // apply returns when the objects, as they are now or newer, have been applied, or could not be: they will be tried again
 // then, and the state is what is wanted in any case.
-func (s *Service) apply(ctx context.Context, d dirty) {
-	done := s.applier.mark(d)
+func (s *Service) apply(ctx context.Context, d dirty) { s.applier.wait(ctx, d) }
+
+func (a *applier) wait(ctx context.Context, d dirty) {
 	select {
-	case <-done:
+	case <-a.mark(d):
 	case <-ctx.Done():
 	}
 }
@@ -96,7 +101,7 @@ func (a *applier) run(ctx context.Context) {
 		round, done := a.next, a.done
 		a.next, a.done = dirty{}, make(chan struct{})
 		a.mu.Unlock()
-		failed := a.service.applyRound(ctx, round)
+		failed := a.round(ctx, round)
 		close(done)
 		if !failed.empty() && ctx.Err() == nil {
 			time.AfterFunc(retryAfter, func() { a.mark(failed) })

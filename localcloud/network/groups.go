@@ -186,6 +186,9 @@ func (s *Service) deleteGroup(w http.ResponseWriter, r *http.Request, who httpx.
 		return err
 	}
 	s.apply(r.Context(), d)
+	for _, id := range d.groups {
+		s.revoke(r.Context(), s.inGroup(id))
+	}
 	return httpx.NoContent(w)
 }
 

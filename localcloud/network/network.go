@@ -31,6 +31,7 @@ type Service struct {
 	state   *state.Store
 	fabric  *fabric.Fabric
 	applier *applier
+	revoker *applier
 }
 
 // New makes the service. Call Start before it serves.
@@ -42,7 +43,7 @@ func New(opts Options) *Service {
 		opts.Host = "localhost"
 	}
 	s := &Service{opts: opts, state: opts.State, fabric: opts.Fabric}
-	s.applier = newApplier(s)
+	s.applier, s.revoker = newApplier(s.applyRound), newApplier(s.revokeRound)
 	return s
 }
 
@@ -58,11 +59,15 @@ func (s *Service) Start(ctx context.Context, seed Seed) error {
 		return err
 	}
 	s.applier.start()
+	s.revoker.start()
 	return nil
 }
 
 // Close ends the upkeep. The networks go on to work.
-func (s *Service) Close() { s.applier.stop() }
+func (s *Service) Close() {
+	s.applier.stop()
+	s.revoker.stop()
+}
 
 // Handler answers the paths under /network.
 func (s *Service) Handler() http.Handler {

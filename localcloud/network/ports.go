@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -334,6 +335,14 @@ func (s *Service) applyPort(ctx context.Context, before, now Port) {
 	d := dirty{ports: ids(now.ID), groups: now.SecurityGroups}
 	d.add(dirty{groups: before.SecurityGroups})
 	s.apply(ctx, d)
+	if s.judgedBy(before) != s.judgedBy(now) {
+		s.revoke(ctx, append(s.trusting(before.SecurityGroups), before))
+	}
+}
+
+// judgedBy is all of a port that decides what passes.
+func (s *Service) judgedBy(p Port) string {
+	return fmt.Sprint(p.AdminStateUp, p.PortSecurityEnabled, p.SecurityGroups, p.reach())
 }
 
 // removePort deletes the port, wherever it is plugged, and takes its floating IPs off it.
@@ -357,6 +366,7 @@ func (s *Service) removePort(ctx context.Context, id string) error {
 	})
 	if err == nil {
 		s.apply(ctx, d)
+		s.revoke(ctx, []Port{p}) // or who gets its addresses would inherit its connections
 	}
 	return err
 }

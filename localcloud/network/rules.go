@@ -130,6 +130,7 @@ func (s *Service) deleteRule(w http.ResponseWriter, r *http.Request, who httpx.C
 		return err
 	}
 	s.apply(r.Context(), dirty{groups: ids(rule.SecurityGroupID)})
+	s.revoke(r.Context(), s.inGroup(rule.SecurityGroupID))
 	return httpx.NoContent(w)
 }
 

@@ -3,9 +3,11 @@ package network
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -195,4 +197,92 @@ func TestRestartChangesNothingOnTheWire(t *testing.T) {
 	}
 	c.remove("demo", "floatingips", fip.str("id"))
 	c.silent(nil, outside)
+}
+
+// TestWhatIsNoLongerAllowedEnds takes away, one after the other, what connections in use were allowed by.
+func TestWhatIsNoLongerAllowedEnds(t *testing.T) {
+	c := newCloud(t)
+	private := c.named("demo", "networks", "private").str("id")
+	group := func(name string) string { return c.create("demo", "security-groups", object{"name": name}).str("id") }
+	web, friends := group("web"), group("friends")
+	rule := func(more object) string {
+		more["security_group_id"], more["direction"], more["protocol"] = web, "ingress", "tcp"
+		return c.create("demo", "security-group-rules", more).str("id")
+	}
+	server := c.create("demo", "ports", object{"network_id": private, "security_groups": []string{web}})
+	client := c.create("demo", "ports", object{"network_id": private, "security_groups": []string{friends}})
+	a, b := c.plugged(server), c.plugged(client)
+	for port := 80; port <= 82; port++ {
+		c.echo(a, port)
+	}
+	eighty := rule(object{"port_range_min": 80, "port_range_max": 80})
+	rule(object{"port_range_min": 81, "port_range_max": 81, "remote_group_id": friends})
+	rule(object{"port_range_min": 82, "port_range_max": 82})
+	conns := map[int]*conversation{}
+	for port := 80; port <= 82; port++ {
+		conns[port] = c.converse(b, fmt.Sprint(fixed(server), ":", port))
+	}
+	after := func(what string, alive ...int) {
+		t.Helper()
+		for port, conn := range conns {
+			if err := conn.say(); (err == nil) != slices.Contains(alive, port) {
+				t.Errorf("after %s the connection to port %d: %v", what, port, err)
+			}
+		}
+	}
+	after("nothing", 80, 81, 82)
+	c.remove("demo", "security-group-rules", eighty)
+	after("its rule was deleted", 81, 82)
+	c.update("demo", "ports", client.str("id"), object{"security_groups": []string{c.named("demo", "security-groups", "default").str("id")}})
+	after("the client left the group", 82)
+	c.update("demo", "ports", server.str("id"), object{"name": "renamed"})
+	after("the port was renamed", 82)
+	c.update("demo", "ports", server.str("id"), object{"security_groups": []string{}})
+	after("the server has no group")
+}
+
+// echo answers every line of a connection.
+func (c *cloud) echo(ns *fabric.Namespace, port int) {
+	c.t.Helper()
+	var l net.Listener
+	c.ok(ns.Do(func() (err error) {
+		l, err = net.Listen("tcp", fmt.Sprint(":", port))
+		return err
+	}))
+	c.t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.t.Cleanup(func() { conn.Close() })
+			go io.Copy(conn, conn)
+		}
+	}()
+}
+
+type conversation struct {
+	net.Conn
+	lines *bufio.Reader
+}
+
+func (c *cloud) converse(ns *fabric.Namespace, to string) *conversation {
+	c.t.Helper()
+	var conn net.Conn
+	c.ok(ns.Do(func() (err error) {
+		conn, err = net.DialTimeout("tcp", to, time.Second)
+		return err
+	}))
+	c.t.Cleanup(func() { conn.Close() })
+	return &conversation{conn, bufio.NewReader(conn)}
+}
+
+func (c *conversation) say() error {
+	c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+	if _, err := fmt.Fprintln(c, "still there?"); err != nil {
+		return err
+	}
+	_, err := c.lines.ReadString('\n')
+	return err
 }
