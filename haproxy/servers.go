@@ -48,11 +48,13 @@ func ParseServersState(text string) ([]ServerState, error) {
 		}
 		s := ServerState{fields: fields, columns: columns}
 		s.Backend, s.Name = s.get("be_name"), s.get("srv_name")
-		address, err := netip.ParseAddr(s.get("srv_addr"))
-		if err != nil {
-			return nil, fmt.Errorf("reading show servers state: server %s/%s: %w", s.Backend, s.Name, err)
+		if text := s.get("srv_addr"); text != "-" { // as a server is that is reached over a socket of the file system
+			address, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, fmt.Errorf("reading show servers state: server %s/%s: %w", s.Backend, s.Name, err)
+			}
+			s.Address = netip.AddrPortFrom(address, uint16(s.number("srv_port")))
 		}
-		s.Address = netip.AddrPortFrom(address, uint16(s.number("srv_port")))
 		s.Weight = s.number("srv_uweight")
 		s.Maintenance = s.number("srv_admin_state")&forcedMaintenance != 0
 		s.CheckAddress, _ = netip.ParseAddr(s.get("srv_check_addr"))
