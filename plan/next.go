@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"time"
 )
 
 // Next tells what can be done now towards a load balancer that is in force, or gone if its user deleted it. The steps of
@@ -56,11 +55,6 @@ func (p *planner) also(s Step) bool {
 	done := p.done(s)
 	p.unfinished = unfinished
 	return done
-}
-
-func (p *planner) wait(until time.Time, what string) {
-	p.unfinished = true
-	p.also(Wait{Until: until, For: what})
 }
 
 // keep brings a load balancer in force that is wanted.
