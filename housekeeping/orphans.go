@@ -117,7 +117,7 @@ func (r rows) has(o cloud.Object) bool {
 
 // What looks like more orphans than this is rather a database that was lost or put back.
 const (
-	manyOrphans = 20
+	manyOrphans = 5
 	orphanShare = 0.3
 )
 
