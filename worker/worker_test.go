@@ -361,6 +361,55 @@ func TestImmunity06_WorkerThatLostItsLease(t *testing.T) {
 	b.must(errors.Is(err, store.ErrFenced), "a write with the lost lease: %v", err)
 }
 
+// TestImmunity14_DeletionWithEverythingMissing deletes load balancers of which something was taken away before.
+func TestImmunity14_DeletionWithEverythingMissing(t *testing.T) {
+	for _, c := range []struct{ collection, name string }{
+		{"ports", plan.VIPPortName("LB")}, {"ports", plan.VRRPPortName("AMPHORA")}, {"ports", plan.ManagementPortName("AMPHORA")},
+		{"security-groups", plan.GroupName("LB")}, {"servers", plan.ServerName("AMPHORA")}, {"subnets", "SUBNET"}, {"networks", "NETWORK"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			id := b.create()
+			b.settle(id)
+			name := strings.NewReplacer("LB", id, "AMPHORA", b.amphora(id).ID, "SUBNET", b.subnet, "NETWORK", b.network).Replace(c.name)
+			b.fake.Drop(c.collection, name)
+			b.change(id, func(tx *store.Tx, _ *lb.Tree) error { return store.Delete[lb.LoadBalancer](t.Context(), tx, id) })
+			for range 3 {
+				b.work()
+				b.pass(5 * time.Second)
+			}
+			_, err := b.store.Progress(t.Context(), id)
+			b.must(errors.Is(err, store.ErrNotFound), "it is still there: %v", err)
+			for _, collection := range []string{"ports", "security-groups", "servers"} {
+				b.must(len(b.fake.Objects(collection)) == 0, "%s are left: %v", collection, b.fake.Objects(collection))
+			}
+		})
+	}
+}
+
+// TestImmunity08_OneBadNetworkHarmsNothingElse keeps a member's network from being plugged, and changes something else.
+func TestImmunity08_OneBadNetworkHarmsNothingElse(t *testing.T) {
+	b := newBench(t)
+	id := b.create()
+	b.settle(id)
+	b.fake.Drop("subnets", b.other)
+	pool := lb.Pool{Meta: lb.Meta{ID: uuid.NewString(), ProjectID: project, AdminStateUp: true}, LoadBalancerID: id, Protocol: "HTTP", LBAlgorithm: "ROUND_ROBIN"}
+	member := lb.Member{Meta: lb.Meta{ID: uuid.NewString(), ProjectID: project, AdminStateUp: true}, PoolID: pool.ID, Address: "10.5.0.9", ProtocolPort: 80, SubnetID: &b.other}
+	b.change(id, func(tx *store.Tx, _ *lb.Tree) error {
+		if err := store.Insert(t.Context(), tx, &pool); err != nil {
+			return err
+		}
+		return store.Insert(t.Context(), tx, &member)
+	})
+	b.settle(id)
+	o := b.balancer(id)
+	b.must(o.ProvisioningStatus == lb.ProvError && strings.Contains(o.Failure, "subnet "+b.other), "%s: %q", o.ProvisioningStatus, o.Failure)
+	b.must(b.amphora(id).AppliedGeneration == o.Generation, "the agent is at %d of %d", b.amphora(id).AppliedGeneration, o.Generation)
+	b.change(id, func(tx *store.Tx, _ *lb.Tree) error { return store.Delete[lb.Member](t.Context(), tx, member.ID) })
+	b.settle(id)
+	b.must(b.balancer(id).ProvisioningStatus == lb.Active, "without the member: %+v", b.progress(id))
+}
+
 // TestImmunity15_LostAnswerOfCreate loses the answer to the making of the instance; it is found and used.
 func TestImmunity15_LostAnswerOfCreate(t *testing.T) {
 	b := newBench(t)

@@ -51,13 +51,11 @@ func (c *Cloud) AddNetwork(n Network) (id string, subnets []string) {
 	return id, subnets
 }
 
-// DropSubnet removes a subnet without regard to who uses it.
-func (c *Cloud) DropSubnet(id string) {
+// Drop removes an object by its id or name, without regard to who uses it.
+func (c *Cloud) Drop(collection, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i, _ := c.find("subnets", id); i >= 0 {
-		c.remove("subnets", i)
-	}
+	c.objects[collection] = slices.DeleteFunc(c.objects[collection], func(o object) bool { return o.str("id") == name || o.str("name") == name })
 }
 
 // SetQuota bounds how many objects there may be in a collection: ports, security-groups, servers. Negative is no bound.
