@@ -138,10 +138,11 @@ func (s *Server) placeOnNetwork(c *call, b *lb.LoadBalancer) error {
 		return err
 	}
 	if id := b.VipSubnetID; id != nil {
-		if !slices.Contains(network.Subnets, *id) {
-			return lb.Refuse(lb.InvalidReference, "Subnet %s not found.", *id)
+		subnet, err := seen(c, s.Networks.Subnet, *id)
+		if err == nil && subnet.NetworkID != network.ID {
+			err = lb.Refuse(lb.InvalidReference, "Subnet %s not found.", *id)
 		}
-		return nil
+		return err
 	}
 	subnets := make([]lb.Subnet, len(network.Subnets))
 	for i, id := range network.Subnets {

@@ -136,44 +136,7 @@ func rollUp(ctx context.Context, tx *store.Tx, tree *lb.Tree, amphorae []store.A
 	if err != nil {
 		return err
 	}
-	statuses := lb.RollUp(tree, seen)
-	for kind, known := range operatingStatuses(tree) {
-		changed := map[string]lb.OperatingStatus{}
-		for id, old := range known {
-			if status, ok := statuses[id]; ok && status != old {
-				changed[id] = status
-			}
-		}
-		if len(changed) == 0 {
-			continue
-		}
-		if err := tx.SetOperatingStatus(ctx, kind, changed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// operatingStatuses are those that are stored, by id.
-func operatingStatuses(t *lb.Tree) map[store.Kind]map[string]lb.OperatingStatus {
-	return map[store.Kind]map[string]lb.OperatingStatus{
-		store.LoadBalancer:  {t.LB.ID: t.LB.OperatingStatus},
-		store.Listener:      statusesOf(t.Listeners, func(o *lb.Listener) *lb.Meta { return &o.Meta }),
-		store.Pool:          statusesOf(t.Pools, func(o *lb.Pool) *lb.Meta { return &o.Meta }),
-		store.Member:        statusesOf(t.Members, func(o *lb.Member) *lb.Meta { return &o.Meta }),
-		store.HealthMonitor: statusesOf(t.Monitors, func(o *lb.HealthMonitor) *lb.Meta { return &o.Meta }),
-		store.L7Policy:      statusesOf(t.Policies, func(o *lb.L7Policy) *lb.Meta { return &o.Meta }),
-		store.L7Rule:        statusesOf(t.Rules, func(o *lb.L7Rule) *lb.Meta { return &o.Meta }),
-	}
-}
-
-func statusesOf[T any](objects []T, meta func(*T) *lb.Meta) map[string]lb.OperatingStatus {
-	statuses := make(map[string]lb.OperatingStatus, len(objects))
-	for i := range objects {
-		m := meta(&objects[i])
-		statuses[m.ID] = m.OperatingStatus
-	}
-	return statuses
+	return tx.SetOperatingStatuses(ctx, tree, lb.RollUp(tree, seen))
 }
 
 // whatIsSeen merges what the amphorae of a load balancer said. Where two disagree, the one that carries the traffic is

@@ -15,6 +15,9 @@ type Input struct {
 	CloudGeneration int64
 	Amphorae        []Amphora // oldest first
 	Settings        Settings
+	// Pretend tells that nothing serves the load balancer, and that it counts as in force all the same: the data plane of
+	// users who develop against the API.
+	Pretend bool
 
 	Now time.Time
 	// Watching is since when reports are taken in without a gap, as far as this process knows: silence before it proves
@@ -108,6 +111,8 @@ type Settings struct {
 	// SilentShare (0 to 1) of all.
 	SilentMin   int
 	SilentShare float64
+	// PretendDelay is how long a generation takes to be in force where nothing serves it.
+	PretendDelay time.Duration
 	// VRRPInterval is the time between a master's advertisements.
 	VRRPInterval time.Duration
 }

@@ -19,9 +19,12 @@ func Next(in Input) []Step {
 			p.remove(a)
 		}
 	}
-	if in.Tree.LB.Deleting {
+	switch {
+	case in.Tree.LB.Deleting:
 		p.removeAll()
-	} else {
+	case in.Pretend:
+		p.pretend()
+	default:
 		p.keep()
 	}
 	return p.steps
@@ -81,6 +84,21 @@ func (p *planner) keep() {
 		p.also(Settle{digest})
 	}
 	p.inForce(serving)
+}
+
+// pretend brings a load balancer in force that nothing serves: it has addresses, and that is all.
+func (p *planner) pretend() {
+	b := &p.Tree.LB
+	if !placed(b) && !p.done(EnsureVIP{Port: VIPPort(b, nil), Owned: b.VipPortOwned || b.VipPortID == nil}) {
+		return
+	}
+	if until := p.Since.Add(p.Settings.PretendDelay); p.Now.Before(until) {
+		p.also(Wait{Until: until, For: "a data plane that is none"})
+		return
+	}
+	if p.CloudGeneration < p.generation || b.Failure != "" {
+		p.also(SetInForce{Generation: p.generation})
+	}
 }
 
 // foundation is what all amphorae stand on: the addresses and the security group.

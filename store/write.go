@@ -213,28 +213,3 @@ func collectTags[T Resource](tags map[string][]string, objects []T) {
 		tags[m.ID] = slices.Clone(m.Tags)
 	}
 }
-
-// SetOperatingStatus stores observed statuses by object id. Ids that are gone are ignored.
-func (tx *Tx) SetOperatingStatus(ctx context.Context, k Kind, status map[string]lb.OperatingStatus) error {
-	t := tableOfKind(k)
-	b, err := tx.locked()
-	if t == nil || err != nil {
-		return errors.Join(err, fmt.Errorf("cannot set the operating status of a %s", k))
-	}
-	ids := map[lb.OperatingStatus][]any{}
-	for id, s := range status {
-		ids[s] = append(ids[s], id)
-	}
-	for s, ids := range ids {
-		for chunk := range slices.Chunk(ids, 1000) {
-			args := append([]any{string(s), b.id, string(s)}, chunk...)
-			changed, err := tx.r.exec(ctx, `UPDATE `+quote(t.name)+` SET "operating_status" = ? WHERE `+quote(t.owner)+
-				` = ? AND "operating_status" <> ? AND "id" IN `+placeholders(len(chunk)), args...)
-			if err != nil {
-				return fmt.Errorf("cannot set the operating status of %s: %w", k, err)
-			}
-			b.news = b.news || changed > 0
-		}
-	}
-	return nil
-}

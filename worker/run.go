@@ -93,7 +93,7 @@ func (r *run) load(ctx context.Context) error {
 	}
 	r.in = plan.Input{
 		Tree: tree, CloudGeneration: progress.CloudGeneration, Amphorae: planned(rows, r.EnrolLifetime), Settings: r.Settings,
-		Now: now, Watching: r.watchingSince(), Since: r.memory.since,
+		Now: now, Watching: r.watchingSince(), Since: r.memory.since, Pretend: r.Pretends != nil && r.Pretends(tree.LB.Provider),
 		Seen: plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
 		Done: map[string]bool{}, Held: map[string]bool{},
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/octavo-lb/octavo/cloud"
+	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
 	"github.com/octavo-lb/octavo/store"
 )
@@ -113,13 +114,40 @@ func (r *run) forgetLoadBalancer(ctx context.Context) error {
 
 func (r *run) setInForce(ctx context.Context, s plan.SetInForce) error {
 	return r.write(ctx, func(tx *store.Tx) error {
-		if err := tx.SetCloudGeneration(ctx, s.Generation); err != nil || r.in.Tree.LB.Failure == "" {
+		if err := tx.SetCloudGeneration(ctx, s.Generation); err != nil {
 			return err
+		}
+		if r.in.Pretend {
+			if err := r.pretend(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if r.in.Tree.LB.Failure == "" {
+			return nil
 		}
 		return tx.SetFailure(ctx, "", r.Clock())
 	}, func() {
 		r.in.CloudGeneration, r.in.Tree.LB.Failure = s.Generation, ""
 	})
+}
+
+// pretend gives everything the operating status that it would have if something served it and no member failed.
+func (r *run) pretend(ctx context.Context, tx *store.Tx) error {
+	if err := tx.Settle(ctx); err != nil {
+		return err
+	}
+	tree, err := tx.LockTree(ctx, r.lease.LB)
+	if err != nil {
+		return err
+	}
+	seen := lb.Seen{Serving: true, Listeners: map[string]lb.OperatingStatus{}, Members: map[string]lb.OperatingStatus{}}
+	for i := range tree.Listeners {
+		seen.Listeners[tree.Listeners[i].ID] = lb.Online
+	}
+	for i := range tree.Members {
+		seen.Members[tree.Members[i].ID] = lb.Online
+	}
+	return tx.SetOperatingStatuses(ctx, tree, lb.RollUp(tree, seen))
 }
 
 func (r *run) countFleet(ctx context.Context) error {

@@ -56,6 +56,9 @@ type Options struct {
 	Controllers []string
 	ServerName  string
 
+	// Pretends tells of which providers nothing serves load balancers; nil for none.
+	Pretends func(provider string) bool
+
 	// Name tells this process from others in leases; random when empty. One that is given must be this process's alone: what
 	// an earlier process of that name had leased is taken up at once.
 	Name string
