@@ -137,6 +137,21 @@ func TestServerIsRefusedAndNothingStays(t *testing.T) {
 	c.eventually("no record stays", func() bool { return state.Count[server](c.service.State, nil) == 0 })
 }
 
+func TestServerThatCannotStartSaysWhy(t *testing.T) {
+	c := newCloud(t)
+	id := c.call("POST", "/servers", `{"server": {"name": "b", "imageRef": "broken", "flavorRef": "tiny", "networks": "none"}}`, 202)["server"].(map[string]any)["id"].(string)
+	var v map[string]any
+	c.eventually("it is in ERROR", func() bool {
+		v = c.call("GET", "/servers/"+id, "", 200)["server"].(map[string]any)
+		return v["status"] == "ERROR"
+	})
+	if !strings.Contains(fmt.Sprint(v["fault"]), "/no/such/program") {
+		t.Errorf("its fault is %v", v["fault"])
+	}
+	c.call("DELETE", "/servers/"+id, "", 204)
+	c.eventually("it is gone", func() bool { return c.status("GET", "/servers/"+id) == 404 })
+}
+
 func TestHalfMadeServerIsFinishedByTheNextProcess(t *testing.T) {
 	c := newCloud(t)
 	v := server{ID: uuid.NewString(), Name: "half", ProjectID: "p", UserID: "u", ImageID: "web", Program: "web", FlavorID: "tiny",
@@ -193,7 +208,7 @@ func newCloud(t *testing.T) *cloud {
 	c.ok(err)
 	t.Cleanup(func() { st.Close() })
 	c.service = New(Options{State: st, Tokens: anybody{}, Network: c.network, Images: images{}, Dir: t.TempDir(), Tag: c.tag,
-		Programs: map[string][]string{"web": instance.WebProgram, "mover": {"bash", "-c", moveLink}}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Programs: map[string][]string{"web": instance.WebProgram, "mover": {"bash", "-c", moveLink}, "broken": {"/no/such/program"}}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	c.ok(c.service.EnsureFlavors(Flavor{ID: "tiny", Name: "tiny", RAM: 64, VCPUs: 1, Public: true}))
 	c.start()
 	return c
@@ -297,7 +312,7 @@ const moveLink = "ip netns add inner && ip link set eth1 netns inner && ip -n in
 type images struct{}
 
 func (images) Image(_ httpx.Caller, id string) (Image, error) {
-	if id != "web" && id != "mover" {
+	if !slices.Contains([]string{"web", "mover", "broken"}, id) {
 		return Image{}, httpx.BadRequest("", "Image %s could not be found.", id)
 	}
 	return Image{ID: id, Name: id, Program: id}, nil

@@ -186,10 +186,8 @@ func (f *Fabric) ensureBridge(n Network) error {
 			return fmt.Errorf("cannot make the bridge %s: %w", name, err)
 		}
 	}
-	if link.Attrs().MTU != n.MTU {
-		if err := f.ns.LinkSetMTU(link, n.MTU); err != nil {
-			return fmt.Errorf("cannot set the MTU of the bridge %s to %d: %w", name, n.MTU, err)
-		}
+	if err := f.ns.setMTU(name, n.MTU); err != nil {
+		return err
 	}
 	return f.ns.up(name)
 }

@@ -47,6 +47,17 @@ func (n *Namespace) up(name string) error {
 	return nil
 }
 
+func (n *Namespace) setMTU(name string, mtu int) error {
+	link, err := n.LinkByName(name)
+	if err == nil && link.Attrs().MTU != mtu {
+		err = n.LinkSetMTU(link, mtu)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot set the MTU of %s in %s to %d: %w", name, n.Name, mtu, err)
+	}
+	return nil
+}
+
 // removeLink deletes the link, and its peer with it. That there is none is no error.
 func (n *Namespace) removeLink(name string) error {
 	link, err := n.find(name)
@@ -75,6 +86,9 @@ func (f *Fabric) Plug(p Plug, target *Namespace) error {
 	bridge, err := f.ns.LinkByName(bridgeName(p.NetworkID))
 	if err != nil {
 		return fmt.Errorf("cannot find the bridge of the network %s: %w", p.NetworkID, err)
+	}
+	if err := f.ns.setMTU(tap, p.MTU); err != nil {
+		return err
 	}
 	if link.Attrs().MasterIndex != bridge.Attrs().Index {
 		if err := f.ns.LinkSetMasterByIndex(link, bridge.Attrs().Index); err != nil {

@@ -190,6 +190,9 @@ func (f *Fabric) wireRouter(ns *Namespace, r Router) (added map[string][]netip.A
 		if err := f.Plug(Plug{p.PortID, p.NetworkID, p.MAC, p.MTU, name}, ns); err != nil {
 			return nil, err
 		}
+		if err := ns.setMTU(name, p.MTU); err != nil {
+			return nil, err
+		}
 		if added[name], err = ns.syncAddresses(name, p.Addresses); err != nil {
 			return nil, err
 		}

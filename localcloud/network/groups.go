@@ -25,7 +25,7 @@ func rulesOf(r state.Reader, groupID string) []SecurityGroupRule {
 // defaultGroup answers the project's group "default", which comes into being when it is first needed: its ports may do
 // anything, and be reached by each other.
 func (s *Service) defaultGroup(tx *state.Tx, projectID string) (SecurityGroup, error) {
-	g, ok := state.Find(tx, func(g *SecurityGroup) bool { return g.ProjectID == projectID && g.Name == defaultGroupName })
+	g, ok := findDefault(tx, projectID)
 	if ok {
 		return g, nil
 	}
@@ -64,10 +64,17 @@ func (s *Service) ensureDefault(who httpx.Caller) error {
 	if who.ProjectID == "" {
 		return nil
 	}
+	if _, there := findDefault(s.state, who.ProjectID); there {
+		return nil
+	}
 	return s.state.Update(func(tx *state.Tx) error {
 		_, err := s.defaultGroup(tx, who.ProjectID)
 		return err
 	})
+}
+
+func findDefault(r state.Reader, projectID string) (SecurityGroup, bool) {
+	return state.Find(r, func(g *SecurityGroup) bool { return g.ProjectID == projectID && g.Name == defaultGroupName })
 }
 
 func (s *Service) viewGroup(g SecurityGroup) SecurityGroup {
@@ -82,8 +89,9 @@ func (s *Service) listGroups(w http.ResponseWriter, r *http.Request, who httpx.C
 	if err := s.ensureDefault(who); err != nil {
 		return err
 	}
+	is := early(r)
 	var visible []SecurityGroup
-	for _, g := range state.List(s.state, func(g *SecurityGroup) bool { return who.Sees(g.ProjectID) }) {
+	for _, g := range state.List(s.state, func(g *SecurityGroup) bool { return who.Sees(g.ProjectID) && is("id", g.ID) && is("name", g.Name) }) {
 		visible = append(visible, s.viewGroup(g))
 	}
 	page, err := httpx.Select(r, visible, httpx.Strict)

@@ -58,8 +58,12 @@ func (s *Service) listPorts(w http.ResponseWriter, r *http.Request, who httpx.Ca
 	if err != nil {
 		return err
 	}
+	is := early(r)
+	candidates := state.List(s.state, func(p *Port) bool {
+		return is("id", p.ID) && is("name", p.Name) && is("network_id", p.NetworkID) && is("device_id", p.DeviceID) && match(*p) && inGroups(*p, taken)
+	})
 	var visible []portView
-	for _, p := range state.List(s.state, func(p *Port) bool { return match(*p) && inGroups(*p, taken) }) {
+	for _, p := range candidates {
 		if seesPort(s.state, p, who) {
 			visible = append(visible, viewPort(p, who))
 		}

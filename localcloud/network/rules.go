@@ -56,8 +56,9 @@ func (s *Service) listRules(w http.ResponseWriter, r *http.Request, who httpx.Ca
 	if err := s.ensureDefault(who); err != nil {
 		return err
 	}
+	is := early(r)
 	var visible []SecurityGroupRule
-	for _, g := range state.List(s.state, func(g *SecurityGroup) bool { return who.Sees(g.ProjectID) }) {
+	for _, g := range state.List(s.state, func(g *SecurityGroup) bool { return who.Sees(g.ProjectID) && is("security_group_id", g.ID) }) {
 		visible = append(visible, s.viewGroup(g).Rules...)
 	}
 	page, err := httpx.Select(r, visible, httpx.Strict)
