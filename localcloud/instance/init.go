@@ -127,14 +127,22 @@ func waitFor(pid int, exits <-chan exit) string {
 
 // reap collects every process that has no other parent, as init must.
 func reap(exits chan<- exit) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
 	for {
-		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, 0, nil)
-		switch {
-		case err == nil && exits != nil:
-			exits <- exit{pid, status}
-		case errors.Is(err, unix.ECHILD):
-			time.Sleep(20 * time.Millisecond)
+		for {
+			var status unix.WaitStatus
+			pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil || pid <= 0 {
+				break
+			}
+			if exits != nil {
+				exits <- exit{pid, status}
+			}
 		}
+		<-ended
 	}
 }
