@@ -55,7 +55,8 @@ type Agent struct {
 	events     *net.UnixConn
 	board      *board
 	ledger     *ledger
-	boot       string // of this process
+	boot       string       // of this process
+	changing   sync.RWMutex // held while daemons are changed from one state to another
 }
 
 // Run is the agent's life, until the context ends. It fails only when it cannot begin; HAProxy serves on in any case.

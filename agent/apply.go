@@ -42,7 +42,7 @@ func (a *Agent) apply(ctx context.Context) {
 		}
 		state := a.board.newest()
 		start := time.Now()
-		if err := a.put(ctx, state); err != nil {
+		if err := a.put(ctx, state, a.board.inForce); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -52,14 +52,15 @@ func (a *Agent) apply(ctx context.Context) {
 			retry.Reset(pause)
 			continue
 		}
+		retry.Stop()
 		a.config.Logger.Info("in force", "lb", state.LB, "generation", state.Generation, "took", time.Since(start).Round(time.Millisecond))
-		a.board.inForce(state)
 		a.remember(state)
 	}
 }
 
-// put makes one attempt. HAProxy, nft and keepalived judge their configurations before anything is touched.
-func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
+// put makes one attempt: HAProxy, nft and keepalived judge their configurations before what serves is touched. When it has
+// succeeded it calls done.
+func (a *Agent) put(ctx context.Context, state *agentapi.State, done func(*agentapi.State)) error {
 	if state.Version > stateVersion {
 		return fmt.Errorf("this agent understands states up to version %d, this one is version %d", stateVersion, state.Version)
 	}
@@ -90,6 +91,18 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State) error {
 	if err := a.standby.Check(ctx, vrrp); err != nil {
 		return err
 	}
+	// What is seen of the daemons in between fits neither the former state nor this one.
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if err := a.change(ctx, state, config, vrrp); err != nil {
+		return err
+	}
+	done(state)
+	return nil
+}
+
+// change makes the daemons serve what was prepared.
+func (a *Agent) change(ctx context.Context, state *agentapi.State, config *haproxy.Config, vrrp string) error {
 	if err := a.proxy.Apply(ctx, config); err != nil {
 		return err
 	}
@@ -159,14 +172,13 @@ func (a *Agent) restore(ctx context.Context) {
 	part := state
 	if err == nil {
 		part = a.withoutMissingSecrets(ctx, state)
-		err = a.put(ctx, part)
+		err = a.put(ctx, part, func(part *agentapi.State) { a.board.restored(state, part) })
 	}
 	if err != nil {
 		a.config.Logger.Error("cannot put the last good state into force", "err", err)
 		return
 	}
 	a.config.Logger.Info("in force again", "lb", state.LB, "generation", state.Generation)
-	a.board.restored(state, part)
 }
 
 // withoutMissingSecrets leaves out what cannot be served for want of keys: after a reboot they are gone, and when no

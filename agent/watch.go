@@ -88,6 +88,8 @@ func (w *watcher) look(ctx context.Context) {
 
 func (w *watcher) report(ctx context.Context) agentapi.Report {
 	a := w.agent
+	a.changing.RLock()
+	defer a.changing.RUnlock()
 	applied, failure, failed := a.board.read()
 	r := agentapi.Report{
 		Boot: a.boot, Failure: failure, FailedGen: failed, Version: a.config.Version,

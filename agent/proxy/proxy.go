@@ -244,7 +244,7 @@ func (p *Proxy) reload(ctx context.Context, config *haproxy.Config) error {
 		p.stop()
 		return p.start(ctx, config)
 	}
-	p.awaitTeacher(ctx)
+	sticky := p.remembered(ctx)
 	states, _, err := p.servers(ctx)
 	if err != nil {
 		return err
@@ -273,33 +273,9 @@ func (p *Proxy) reload(ctx context.Context, config *haproxy.Config) error {
 		// The old worker serves on; should it die, it is to be started with what it serves.
 		return errors.Join(err, writeFile(p.path(configFile), string(former)))
 	}
+	p.remind(ctx, sticky)
 	p.config, p.leftover = config, false
 	return nil
-}
-
-// teachTimeout is a little more than what HAProxy takes to become a teacher.
-const teachTimeout = 11 * time.Second
-
-// awaitTeacher waits, in the first seconds after HAProxy was started, until it can pass on which client belongs to which
-// member. Mostly there is nothing to pass on then.
-func (p *Proxy) awaitTeacher(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, teachTimeout)
-	defer cancel()
-	for {
-		tables, err := command(ctx, p.path(haproxy.StatsSocket), "show table")
-		if err != nil || !haproxy.Sticky(tables) {
-			return
-		}
-		peers, err := command(ctx, p.path(haproxy.StatsSocket), "show peers")
-		if err != nil || haproxy.Teaches(peers) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 // await waits until HAProxy tells what is wanted of it, or ends, or one of the checks finds a reason to give up.
