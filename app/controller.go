@@ -38,6 +38,7 @@ type controllerConfig struct {
 	region   string
 	settings plan.Settings
 	rules    lb.Rules
+	topology string // of load balancers whose flavor names none; SINGLE when empty
 	// ownsProject tells that no other load balancing service works in the project: what has the names of this one's objects
 	// and belongs to nothing may be deleted.
 	ownsProject bool
@@ -117,7 +118,7 @@ func newAPI(c controllerConfig, st *store.Store, openstack *cloud.Client, safe *
 	}
 	return api.New(api.Config{
 		Store: st, Auth: identity.NewKeystone(account, identity.Options{Logger: c.log}), Policy: rules,
-		Networks: openstack.Lookups(), VIPs: openstack, Secrets: safe, Logger: c.log, Rules: c.rules, Providers: providers(),
+		Networks: openstack.Lookups(), VIPs: openstack, Secrets: safe, Logger: c.log, Rules: c.rules, Topology: c.topology, Providers: providers(),
 		BasePath: c.basePath, AuthURI: c.authURI,
 	})
 }

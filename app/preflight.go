@@ -15,7 +15,7 @@ import (
 
 // programs are what a standalone service runs, with the Debian package that each comes from.
 var programs = []struct{ name, pkg string }{
-	{"haproxy", "haproxy"}, {"ip", "iproute2"}, {"nft", "nftables"},
+	{"haproxy", "haproxy"}, {"keepalived", "keepalived"}, {"ip", "iproute2"}, {"nft", "nftables"},
 }
 
 // preflight finds out, before anything is changed, whether a standalone service can run here. Every error is one sentence

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,9 +37,11 @@ type StandaloneOptions struct {
 	Listen  string // ADDR:PORT of all APIs
 	Demo    bool
 	Keep    bool
-	Version string
-	Out     *os.File // what users read
-	Log     *slog.Logger
+	// Topology is that of load balancers whose flavor names none: SINGLE, or ACTIVE_STANDBY for a pair of amphorae.
+	Topology string
+	Version  string
+	Out      *os.File // what users read
+	Log      *slog.Logger
 }
 
 // Standalone runs the whole service and a small cloud on this machine until ctx ends. Then it takes away everything that
@@ -46,6 +49,9 @@ type StandaloneOptions struct {
 func Standalone(ctx context.Context, o StandaloneOptions) error {
 	if err := preflight(); err != nil {
 		return err
+	}
+	if !slices.Contains([]string{"", "SINGLE", "ACTIVE_STANDBY"}, o.Topology) {
+		return fmt.Errorf("the topology %q is neither SINGLE nor ACTIVE_STANDBY", o.Topology)
 	}
 	agent, err := agentProgram()
 	if err != nil {
@@ -127,7 +133,7 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 		database: "sqlite:" + dir.file("octavo.db"), keyFile: dir.file("octavo.key"), region: region, agents: agents,
 		auth: cloud.Auth{URL: url + "/identity/v3", UserName: localcloud.ServiceUser, UserDomainName: "Default",
 			Password: secrets.New(passwords[localcloud.ServiceUser]), ProjectName: localcloud.ServiceProject, ProjectDomainName: "Default"},
-		settings: standaloneSettings(small), rules: standaloneRules(small), name: "standalone", ownsProject: true,
+		settings: standaloneSettings(small), rules: standaloneRules(small), topology: o.Topology, name: "standalone", ownsProject: true,
 		basePath: "/load-balancer", authURI: url + "/identity", log: o.Log,
 	})
 	if err != nil {
@@ -162,6 +168,8 @@ func standaloneSettings(m *localcloud.Machine) plan.Settings {
 		Image:             plan.Image{Tag: localcloud.AmphoraImageTag, Owner: m.ProjectID(localcloud.ServiceProject)},
 		FlavorID:          localcloud.AmphoraFlavor,
 		BootTimeout:       time.Minute,
+		DeadAfter:         20 * time.Second,
+		VRRPInterval:      100 * time.Millisecond,
 	}.WithDefaults()
 }
 

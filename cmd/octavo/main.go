@@ -70,6 +70,7 @@ Ctrl-C takes away everything that was made, unless --keep is given.`,
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:9876", "address and port of all APIs")
 	f.BoolVar(&o.Demo, "demo", false, "build the deployment guide's example and show it at work")
 	f.BoolVar(&o.Keep, "keep", false, "leave load balancers and servers running at the end; the next start finds them")
+	f.StringVar(&o.Topology, "topology", "SINGLE", "SINGLE, or ACTIVE_STANDBY for two amphorae for each load balancer whose flavor does not say")
 	f.BoolVar(&clean, "clean", false, "remove what a killed run with this data directory left on the machine, and end")
 	f.BoolVar(&debug, "debug", false, "log in detail")
 	return c

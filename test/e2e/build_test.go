@@ -71,9 +71,14 @@ func (n *tenant) ok(err error) {
 // server boots a web server at an address of private_subnet.
 func (n *tenant) server(name, address string) string {
 	n.t.Helper()
+	return n.serverOn(n.networkID, name, address)
+}
+
+func (n *tenant) serverOn(networkID, name, address string) string {
+	n.t.Helper()
 	s, err := servers.Create(n.cx, n.c.compute, servers.CreateOpts{
 		Name: name, ImageRef: n.imageID, FlavorRef: n.flavorID,
-		Networks: []servers.Network{{UUID: n.networkID, FixedIP: address}},
+		Networks: []servers.Network{{UUID: networkID, FixedIP: address}},
 	}, nil).Extract()
 	n.ok(err)
 	eventually(n.t, 20*time.Second, name+" is ACTIVE", func() error {
