@@ -65,15 +65,6 @@ func (s *Service) background(f func()) <-chan struct{} {
 	return done
 }
 
-// StopAll ends every instance and leaves the records.
-func (s *Service) StopAll(ctx context.Context) error {
-	var errs []error
-	for _, v := range state.List[server](s.State, nil) {
-		errs = append(errs, instance.Kill(ctx, s.dir(v.ID)))
-	}
-	return errors.Join(errs...)
-}
-
 func (s *Service) dir(id string) string { return filepath.Join(s.Dir, id) }
 
 // converge makes the server what its record says. It is called after every change of the record, and may always be.

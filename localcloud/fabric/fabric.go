@@ -70,8 +70,10 @@ func checkMachine() error {
 }
 
 func (f *Fabric) prepare() error {
-	if err := loadBridgeFilter(); err != nil {
-		return err
+	for _, m := range modules {
+		if err := m.load(); err != nil {
+			return err
+		}
 	}
 	if err := f.ns.up("lo"); err != nil {
 		return err
@@ -96,14 +98,21 @@ var tracking = map[string]string{
 	"netfilter/nf_conntrack_tcp_timeout_fin_wait":  "30",
 }
 
-// loadBridgeFilter makes sure that the kernel hands bridged packets to the inet hooks.
-func loadBridgeFilter() error {
-	const parameter = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-	if _, err := os.Stat(parameter); !errors.Is(err, fs.ErrNotExist) {
+// module is a part of the kernel that nothing loads by itself before its parameters are set. A parameter tells that it is
+// there, built in or loaded.
+type module struct{ name, parameter, why string }
+
+var modules = []module{
+	{"br_netfilter", "bridge/bridge-nf-call-iptables", "security groups see bridged packets through it"},
+	{"nf_conntrack", "netfilter/nf_conntrack_tcp_loose", "security groups keep track of connections with it"},
+}
+
+func (m module) load() error {
+	if _, err := os.Stat("/proc/sys/net/" + m.parameter); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if out, err := exec.Command("modprobe", "br_netfilter").CombinedOutput(); err != nil {
-		return fmt.Errorf("the kernel module br_netfilter, which security groups need, cannot be loaded: %w: %s", err, strings.TrimSpace(string(out)))
+	if out, err := exec.Command("modprobe", m.name).CombinedOutput(); err != nil {
+		return fmt.Errorf("the kernel module %s cannot be loaded (%s): %w: %s", m.name, m.why, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -132,11 +132,5 @@ func (f *Fabric) Settle(portID string) error {
 	}
 }
 
-// Plugged tells whether something is at the other end of the port.
-func (f *Fabric) Plugged(portID string) (bool, error) {
-	link, err := f.ns.find(TapName(portID))
-	return link != nil, err
-}
-
 // Unplug takes the wire away. That there is none is no error.
 func (f *Fabric) Unplug(portID string) error { return f.ns.removeLink(TapName(portID)) }

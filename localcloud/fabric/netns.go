@@ -194,12 +194,17 @@ func namespaces(prefix string) ([]string, error) {
 	return slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, prefix) }), nil
 }
 
-// sysctl writes kernel parameters of the namespace; keys are paths below /proc/sys/net.
+// sysctl writes kernel parameters of the namespace; keys are paths below /proc/sys/net. A kernel without IPv6 needs none
+// for it.
 func (n *Namespace) sysctl(values ...map[string]string) error {
 	return n.Do(func() error {
 		for _, some := range values {
 			for key, value := range some {
-				if err := os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644); err != nil {
+				err := os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644)
+				if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(key, "ipv6/") {
+					continue
+				}
+				if err != nil {
 					return fmt.Errorf("cannot set net/%s to %s in %s: %w", key, value, n.Name, err)
 				}
 			}

@@ -212,16 +212,6 @@ func (s *Service) ServerPorts(serverID string) []Port {
 // FloatingIPs are those that lead to the port.
 func (s *Service) FloatingIPs(portID string) []FloatingIP { return floatingIPsOf(s.state, portID) }
 
-// Visible answers the port or the network if the caller may see it, in the API's errors otherwise.
-func (s *Service) VisiblePort(who httpx.Caller, id string) (Port, error) {
-	return s.portFor(s.state, id, who)
-}
-
-// VisibleNetwork is like VisiblePort, for networks.
-func (s *Service) VisibleNetwork(who httpx.Caller, id string) (Network, error) {
-	return s.networkFor(s.state, id, who)
-}
-
 // NetworkName answers a network's name.
 func (s *Service) NetworkName(id string) string {
 	n, _ := state.Get[Network](s.state, id)
