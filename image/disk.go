@@ -63,7 +63,8 @@ func (b *builder) writeSquashfs(ctx context.Context, root tree) (string, error) 
 	read, write := io.Pipe()
 	go func() { write.CloseWithError(root.writeTar(write, b.Epoch)) }()
 	// LZ4: half the size of no compression, and unpacking it costs next to nothing.
-	cmd := b.command(ctx, "sqfstar", "-quiet", "-no-progress", "-comp", "lz4", "-Xhc", "-b", "128K", "-no-xattrs", file)
+	cmd := b.command(ctx, "sqfstar", "-quiet", "-no-progress", "-comp", "lz4", "-Xhc", "-b", "128K", "-no-xattrs",
+		"-root-mode", "0755", "-all-root", file)
 	cmd.Stdin = read
 	return file, run(cmd)
 }
@@ -74,7 +75,7 @@ func (b *builder) writeState(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return file, run(b.command(ctx, "mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum,^resize_inode", "-J", "size=4", "-m", "0",
-		"-L", "octavo-state", "-U", fixedUUID, "-E", "hash_seed="+fixedUUID+",lazy_itable_init=0,lazy_journal_init=0,nodiscard", file))
+		"-L", "octavo-state", "-U", fixedUUID, "-E", "root_owner=0:0,hash_seed="+fixedUUID+",lazy_itable_init=0,lazy_journal_init=0,nodiscard", file))
 }
 
 // joinParts writes the partition table and the partitions, each on a boundary of one mebibyte.

@@ -83,18 +83,32 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestSameInputsSameBytes: an operator can build our image and compare.
+// TestSameInputsSameBytes: an operator can build our image and compare, with the command, without root, in another directory.
 func TestSameInputsSameBytes(t *testing.T) {
 	options := built(t)
+	dir, err := os.MkdirTemp("", "octavo-image-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := errors.Join(os.Chmod(dir, 0o777), os.Chmod(filepath.Dir(options.Agent), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", dir, "../../cmd/octavo").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	again := filepath.Join(dir, "again.qcow2")
+	cmd := exec.Command(filepath.Join(dir, "octavo"), "image", "build", "--agent", options.Agent, "--init", options.Init, "--output", again)
+	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	first, err := os.ReadFile(options.Output)
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Output = filepath.Join(t.TempDir(), "again.qcow2")
-	if _, err := image.Build(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
-	second, err := os.ReadFile(options.Output)
+	second, err := os.ReadFile(again)
 	if err != nil {
 		t.Fatal(err)
 	}
