@@ -52,6 +52,10 @@ type Config struct {
 	MaxPage int
 	// ImmutableWhilePending refuses writes to a load balancer that has not converged yet, as Octavia does.
 	ImmutableWhilePending bool
+	// ListenerDefaults are an operator's defaults of listeners' attributes, such as timeout_client_data.
+	ListenerDefaults map[string]any
+	// NoVIPPort, NoVIPNetwork and NoVIPSubnet forbid users to say where a VIP goes in that way.
+	NoVIPPort, NoVIPNetwork, NoVIPSubnet bool
 	// VIPNetworks are the only networks that VIPs may be on, when not empty; DeniedVIPNetworks are those they may not.
 	VIPNetworks, DeniedVIPNetworks []string
 }

@@ -82,6 +82,12 @@ func (s *Server) lookUpSecurity(c *call, now, was *lb.LoadBalancer) error {
 // VIPs by id. allowed are the networks of the availability zone, nil for the configured ones.
 func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given, allowed []string) (subnets map[string]lb.Subnet, err error) {
 	switch {
+	case b.VipPortID != nil && s.NoVIPPort:
+		err = notHere("vip_port_id")
+	case b.VipNetworkID != nil && s.NoVIPNetwork:
+		err = notHere("vip_network_id")
+	case b.VipSubnetID != nil && s.NoVIPSubnet:
+		err = notHere("vip_subnet_id")
 	case b.VipPortID != nil:
 		err = s.placeOnPort(c, b, given)
 	case b.VipNetworkID != nil:
@@ -91,7 +97,7 @@ func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given, allowed []
 		subnet, err = seen(c, s.Networks.Subnet, *b.VipSubnetID)
 		b.VipNetworkID = &subnet.NetworkID
 	default:
-		err = lb.Refuse(lb.Validation, "Validation failure: VIP must contain one of: vip_port_id, vip_network_id, vip_subnet_id.")
+		err = lb.Refuse(lb.Validation, "Validation failure: VIP must contain one of: %s.", strings.Join(s.vipWays(), ", "))
 	}
 	if err != nil {
 		return nil, err
@@ -109,6 +115,24 @@ func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given, allowed []
 		return nil, err
 	}
 	return subnets, b.CheckSubnets(subnets)
+}
+
+func notHere(way string) error {
+	return lb.Refuse(lb.Validation, "Validation failure: use of %s is disallowed by this deployment's configuration.", way)
+}
+
+// vipWays are the attributes by which users may say where a VIP goes.
+func (s *Server) vipWays() []string {
+	var ways []string
+	for _, w := range []struct {
+		name string
+		no   bool
+	}{{"vip_port_id", s.NoVIPPort}, {"vip_network_id", s.NoVIPNetwork}, {"vip_subnet_id", s.NoVIPSubnet}} {
+		if !w.no {
+			ways = append(ways, w.name)
+		}
+	}
+	return ways
 }
 
 func additionalSubnets(b *lb.LoadBalancer) []string {

@@ -61,6 +61,7 @@ func New(c Config) (*Server, error) {
 		c.Secrets = absentKeyManager{}
 	}
 	k := newKinds()
+	k.listener.table = k.listener.table.WithDefaults(c.ListenerDefaults)
 	s := &Server{Config: c, kinds: k, decode: decoder{k: k}, routes: http.NewServeMux()}
 	s.route()
 	s.openAPI = s.OpenAPI()

@@ -147,3 +147,24 @@ func TestNetworksThatTheOperatorDoesNotAllow(t *testing.T) {
 	s = newSite(t, func(c *api.Config) { c.VIPNetworks = []string{netB} })
 	s.as("member-a").post(lbs, object{"loadbalancer": object{"vip_network_id": netA}}).want(400, "not allowed by the configuration")
 }
+
+func TestWaysToAVIPThatTheOperatorForbids(t *testing.T) {
+	s := newSite(t, func(c *api.Config) { c.NoVIPPort, c.NoVIPNetwork = true, true })
+	a := s.as("member-a")
+	for _, way := range []object{{"vip_port_id": portA}, {"vip_network_id": netA}} {
+		a.post(lbs, object{"loadbalancer": way}).want(400, "disallowed by this deployment's configuration")
+	}
+	a.post(lbs, object{"loadbalancer": object{}}).want(400, "VIP must contain one of: vip_subnet_id.")
+	a.post(lbs, object{"loadbalancer": object{"vip_subnet_id": subA}}).want(201)
+}
+
+func TestAnOperatorsDefaultsOfListeners(t *testing.T) {
+	s := newSite(t, func(c *api.Config) { c.ListenerDefaults = map[string]any{"timeout_client_data": 7000} })
+	a := s.as("member-a")
+	id := a.post(lbs, object{"loadbalancer": object{"vip_subnet_id": subA}}).want(201).in("loadbalancer.id")
+	l := a.post("/v2.0/lbaas/listeners", object{"listener": object{"loadbalancer_id": id, "protocol": "HTTP", "protocol_port": 80,
+		"timeout_member_data": 9000}}).want(201)
+	if l.in("listener.timeout_client_data") != 7000. || l.in("listener.timeout_member_data") != 9000. {
+		t.Error(l.raw)
+	}
+}
