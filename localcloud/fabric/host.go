@@ -1,28 +1,40 @@
 package fabric
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
-	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// hostLock is held by whoever looks for addresses that this machine does not use yet, until they are in use.
-const hostLock = "/run/octavo.lock"
+// hostLock is the name of a socket that whoever looks for addresses listens on until they are in use. It leaves no file,
+// ends with the process and is known in this network namespace only, as the addresses are.
+const hostLock = "@octavo/addresses"
 
 // benchmarking is 198.18.0.0/15 (RFC 2544): no real network should use it.
 var benchmarking = netip.MustParsePrefix("198.18.0.0/15")
 
-// LockHost keeps other clouds on this machine from choosing prefixes until unlock is called.
-func LockHost() (unlock func(), err error) {
-	file, err := os.OpenFile(hostLock, os.O_CREATE|os.O_RDONLY, 0o600)
-	if err != nil {
-		return nil, err
+// LockHost keeps other clouds on this machine from choosing prefixes until unlock is called. It waits for them.
+func LockHost(ctx context.Context) (unlock func(), err error) {
+	for {
+		lock, err := net.Listen("unix", hostLock)
+		if err == nil {
+			return func() { lock.Close() }, nil
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return nil, fmt.Errorf("cannot lock this machine's addresses: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("another cloud on this machine takes very long to start: %w", ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	file.Close()
-	return lockFile(hostLock)
 }
 
 // FreePrefixes answers n /24 prefixes that the host has no route to and no address in. Hold LockHost until they are

@@ -21,7 +21,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	w := newWorld(t)
 	s := &site{world: w, private: w.network(), outside: w.network()}
-	unlock, err := LockHost()
+	unlock, err := LockHost(t.Context())
 	w.ok(err)
 	defer unlock()
 	free, err := w.FreePrefixes(1)

@@ -51,7 +51,7 @@ func New(opts Options) *Service {
 // Start makes the networks that a cloud begins with, the first time, and then the fabric what the state says, whatever it
 // was before, and keeps it so until Close. What the rules still allow is not interrupted.
 func (s *Service) Start(ctx context.Context, seed Seed) error {
-	release, err := s.seed(seed)
+	release, err := s.seed(ctx, seed)
 	if err != nil {
 		return err
 	}

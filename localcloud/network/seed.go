@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -41,12 +42,12 @@ func (s seeded) Key() string { return s.ID }
 // them, and the management network. The machine itself is on the external network, whose gateway it is, and on the
 // management network, where the controller is. Other clouds may choose addresses again when release is called, which has
 // to be after the machine has these.
-func (s *Service) seed(seed Seed) (release func(), err error) {
+func (s *Service) seed(ctx context.Context, seed Seed) (release func(), err error) {
 	done := seeded{"networks"}
 	if _, err := state.Get[seeded](s.state, done.ID); err == nil {
 		return func() {}, nil
 	}
-	release, err = fabric.LockHost()
+	release, err = fabric.LockHost(ctx)
 	if err != nil {
 		return nil, err
 	}
