@@ -90,7 +90,7 @@ func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
 			t.Fatal(err)
 		}
 	}
-	c := &Client{}
+	c := &Client{Patience: 2 * time.Second}
 	err = n.do(func() error {
 		d := net.Dialer{Control: reuse}
 		if local != nil {
@@ -110,11 +110,14 @@ func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
 }
 
 // Client is a flow of datagrams.
-type Client struct{ *net.UDPConn }
+type Client struct {
+	*net.UDPConn
+	Patience time.Duration // how long an answer may take
+}
 
 // Ask sends a datagram, waits for its echo and returns the name of who answered.
 func (c *Client) Ask(text string) (string, error) {
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(c.Patience)); err != nil {
 		return "", err
 	}
 	if _, err := c.Write([]byte(text)); err != nil {

@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,12 +23,28 @@ import (
 type Network struct {
 	ns     netns.NsHandle
 	handle *netlink.Handle
-	bridge netlink.Link
+	bridge netlink.Link // what addresses are on
 	plugs  int
 }
 
 // NewNetwork makes one in which the given addresses (CIDR) are local.
 func NewNetwork(t testing.TB, addresses ...string) *Network {
+	t.Helper()
+	n := newNamespace(t)
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	for _, err := range []error{n.handle.LinkAdd(bridge), n.up("br0")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.bridge = bridge
+	for _, a := range addresses {
+		n.AddAddress(t, a)
+	}
+	return n
+}
+
+func newNamespace(t testing.TB) *Network {
 	t.Helper()
 	n := &Network{}
 	err := onThread(func() (err error) {
@@ -39,15 +59,8 @@ func NewNetwork(t testing.TB, addresses ...string) *Network {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.handle.Close)
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
-	for _, err := range []error{n.up("lo"), n.handle.LinkAdd(bridge), n.up("br0")} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	n.bridge = bridge
-	for _, a := range addresses {
-		n.AddAddress(t, a)
+	if err := n.up("lo"); err != nil {
+		t.Fatal(err)
 	}
 	return n
 }
@@ -214,4 +227,73 @@ func onThread(f func() error) error {
 		done <- f()
 	}()
 	return <-done
+}
+
+// Neighbour is another namespace on the network's wire, with an address (CIDR) of its own: what goes there is not local.
+func (n *Network) Neighbour(t testing.TB, address string) *Network {
+	t.Helper()
+	other := newNamespace(t)
+	n.plugs++
+	mac := net.HardwareAddr{2, 0, 0, 1, 0, byte(n.plugs)}
+	n.plug(t, other.ns, mac)
+	link, err := other.handle.LinkByName(fmt.Sprintf("ens%d", n.plugs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.bridge = link
+	if err := other.handle.LinkSetUp(link); err != nil {
+		t.Fatal(err)
+	}
+	other.AddAddress(t, address)
+	return other
+}
+
+// Route sends what goes to a network (CIDR) by way of a neighbour.
+func (n *Network) Route(t testing.TB, cidr, via string) {
+	t.Helper()
+	_, to, err := net.ParseCIDR(cidr)
+	if err == nil {
+		err = n.handle.RouteAdd(&netlink.Route{LinkIndex: n.bridge.Attrs().Index, Dst: to, Gw: net.ParseIP(via)})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Sysctl sets a value below /proc/sys/net in the network.
+func (n *Network) Sysctl(t testing.TB, name, value string) {
+	t.Helper()
+	if err := n.do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Delivered is how many IPv4 packets have come in for the network's own addresses.
+func (n *Network) Delivered(t testing.TB) int64 {
+	t.Helper()
+	var text []byte
+	err := n.do(func() (err error) {
+		text, err = os.ReadFile("/proc/thread-self/net/snmp")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if fields[0] != "Ip:" {
+			continue
+		}
+		if i := slices.Index(names, "InDelivers"); i >= 0 {
+			n, err := strconv.ParseInt(fields[i], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		names = fields
+	}
+	t.Fatal("the kernel does not count what it delivers")
+	return 0
 }
