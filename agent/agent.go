@@ -117,9 +117,14 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 		return nil, err
 	}
 	a.prober = probe.New(namespace, config.Logger, func() { a.datagram.Wake() })
-	a.datagram = datagram.New(datagram.Options{
-		Namespace: namespace, Verdicts: a.prober.Verdicts, Changed: func() { tell(a.board.changed) }, Logger: config.Logger,
-	})
+	found := filepath.Join(config.RunDir, "verdicts.json")
+	a.prober.Load(found)
+	a.datagram = datagram.New(datagram.Options{Namespace: namespace, Verdicts: a.prober.Verdicts, Logger: config.Logger, Changed: func() {
+		tell(a.board.changed)
+		if err := a.prober.Save(found); err != nil {
+			config.Logger.Warn("the next agent will have to check all members anew", "err", err)
+		}
+	}})
 	a.standby, err = standby.New(standby.Options{Binary: config.Keepalived, RunDir: config.RunDir, Namespace: namespace, Logger: config.Logger})
 	if err != nil {
 		return nil, err

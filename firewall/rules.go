@@ -73,9 +73,11 @@ func (s *service) limiter() string { return fmt.Sprintf("limit-%s-%d", s.listene
 
 func (s *service) name() string { return fmt.Sprintf("listener-%s-%s", s.listener, s.family) }
 
-// entries lead the first packet of a flow to its listener.
+// entries lead the first packet of a flow to its listener. What a map is asked for while it is being replaced is not in it
+// (the kernel looks at the new generation's elements with the old generation's rules), so that what is not in the map meets
+// rules without one: no packet may slip through, and no later one of its flow would be translated either.
 func entries(services []*service) []string {
-	var rules []string
+	var rules, plain []string
 	for _, f := range []family{ipv4, ipv6} {
 		var list []string
 		for _, s := range services {
@@ -84,13 +86,14 @@ func entries(services []*service) []string {
 			}
 			for _, vip := range s.vips {
 				list = append(list, fmt.Sprintf("%s . %s . %d : goto %s", vip, s.protocol, s.port, s.name()))
+				plain = append(plain, fmt.Sprintf("%s daddr %s %s dport %d goto %s", f, vip, s.protocol, s.port, s.name()))
 			}
 		}
 		if list != nil {
 			rules = append(rules, fmt.Sprintf("%s daddr . meta l4proto . th dport vmap %s", f, elements(list)))
 		}
 	}
-	return rules
+	return append(rules, plain...)
 }
 
 // choosing is what the first packet of a flow meets. A packet that is refused leaves nothing in the kernel's table of
@@ -131,6 +134,10 @@ func (s *service) choosing() chain {
 	add("meta l4proto %s dnat %s to meta mark map %s", s.protocol, s.family, elements(texts(s.choice, func(m member) string {
 		return fmt.Sprintf("%s : %s . %d", m.number(), m.endpoint.Addr(), m.endpoint.Port())
 	})))
+	// As with entries: nothing slips through.
+	first := s.choice[0]
+	add("ct mark set %s", first.number())
+	add("meta l4proto %s dnat %s to %s", s.protocol, s.family, first.endpoint)
 	return c
 }
 

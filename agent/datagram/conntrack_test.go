@@ -5,62 +5,37 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netns"
-
+	"github.com/octavo-lb/octavo/agent/instancetest"
 	"github.com/octavo-lb/octavo/firewall"
 )
 
-// place is a network namespace that ends with the test.
-type place struct{ ns netns.NsHandle }
+// place is a network in which flows on the loopback interface are tracked and translated to port 5300.
+type place struct{ *instancetest.Network }
 
-func (p place) Do(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked
-		if err := netns.Set(p.ns); err != nil {
-			done <- err
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-// newPlace is one in which flows on the loopback interface are tracked and translated to port 5300.
 func newPlace(t testing.TB) place {
 	t.Helper()
-	made := make(chan place)
-	go func() {
-		runtime.LockOSThread() // and never unlocked
-		ns, err := netns.New()
-		if err != nil {
-			t.Errorf("making a network namespace (this needs root): %v", err)
-		}
-		made <- place{ns}
-	}()
-	p := <-made
-	t.Cleanup(func() { p.ns.Close() })
-	p.run(t, "ip link set lo up && ip address add fd00::1/128 dev lo && nft 'table inet x { chain out { type nat hook output priority -100; "+
+	p := place{instancetest.NewNetwork(t)}
+	p.run(t, "ip address add fd00::1/128 dev lo && nft 'table inet x { chain out { type nat hook output priority -100; "+
 		"udp dport 53 dnat ip to 127.0.0.2:5300; udp dport 53 dnat ip6 to [fd00::1]:5300; }; }'")
 	return p
 }
 
-func (p place) run(t testing.TB, script string) string {
+func (p place) run(t testing.TB, script string) {
 	t.Helper()
-	var out []byte
-	err := p.Do(func() (err error) {
-		out, err = exec.Command("sh", "-c", script).CombinedOutput()
-		return err
+	err := p.Do(func() error {
+		out, err := exec.Command("sh", "-c", script).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w: %s", script, err, out)
+		}
+		return nil
 	})
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", script, err, out)
+		t.Fatal(err)
 	}
-	return string(out)
 }
 
 // send sends a datagram from a port to each of some addresses.

@@ -66,7 +66,7 @@ func (n *Network) ListenUDP(t testing.TB, address string) *net.UDPConn {
 		t.Fatal(err)
 	}
 	var c *net.UDPConn
-	err = n.do(func() (err error) {
+	err = n.Do(func() (err error) {
 		c, err = net.ListenUDP("udp", a)
 		return err
 	})
@@ -77,7 +77,7 @@ func (n *Network) ListenUDP(t testing.TB, address string) *net.UDPConn {
 	return c
 }
 
-// DialUDP opens a socket that sends to an address, from one if it is not empty. The address may be in use.
+// DialUDP opens a socket that sends to an address, from one if it is not empty. A port that is given may be in use.
 func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
 	t.Helper()
 	remote, err := net.ResolveUDPAddr("udp", to)
@@ -91,10 +91,13 @@ func (n *Network) DialUDP(t testing.TB, from, to string) *Client {
 		}
 	}
 	c := &Client{Patience: 2 * time.Second}
-	err = n.do(func() error {
-		d := net.Dialer{Control: reuse}
+	err = n.Do(func() error {
+		var d net.Dialer
 		if local != nil {
 			d.LocalAddr = local
+			if local.Port != 0 {
+				d.Control = reuse // which otherwise might give two flows one port
+			}
 		}
 		conn, err := d.Dial("udp", remote.String())
 		if err == nil {

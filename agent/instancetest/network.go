@@ -135,7 +135,8 @@ func (n *Network) Plug(t testing.TB, i *Instance, mac string) {
 	n.plug(t, instance, hardware)
 }
 
-func (n *Network) do(f func() error) error {
+// Do calls f in the network: sockets that it opens and processes that it starts belong there.
+func (n *Network) Do(f func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(n.ns); err != nil {
 			return err
@@ -145,13 +146,13 @@ func (n *Network) do(f func() error) error {
 }
 
 // Start starts a program in the network.
-func (n *Network) Start(cmd *exec.Cmd) error { return n.do(cmd.Start) }
+func (n *Network) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
 // Listen opens a listening socket in the network.
 func (n *Network) Listen(t testing.TB, address string) net.Listener {
 	t.Helper()
 	var l net.Listener
-	err := n.do(func() (err error) {
+	err := n.Do(func() (err error) {
 		l, err = net.Listen("tcp", address)
 		return err
 	})
@@ -165,7 +166,7 @@ func (n *Network) Listen(t testing.TB, address string) net.Listener {
 // Dial connects from the network.
 func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var c net.Conn
-	err := n.do(func() (err error) {
+	err := n.Do(func() (err error) {
 		var d net.Dialer
 		c, err = d.DialContext(ctx, network, address)
 		return err
@@ -263,7 +264,7 @@ func (n *Network) Route(t testing.TB, cidr, via string) {
 // Sysctl sets a value below /proc/sys/net in the network.
 func (n *Network) Sysctl(t testing.TB, name, value string) {
 	t.Helper()
-	if err := n.do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) }); err != nil {
+	if err := n.Do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -272,7 +273,7 @@ func (n *Network) Sysctl(t testing.TB, name, value string) {
 func (n *Network) Delivered(t testing.TB) int64 {
 	t.Helper()
 	var text []byte
-	err := n.do(func() (err error) {
+	err := n.Do(func() (err error) {
 		text, err = os.ReadFile("/proc/thread-self/net/snmp")
 		return err
 	})

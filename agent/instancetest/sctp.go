@@ -129,7 +129,7 @@ func (p packet) answer(name string, tag uint32) (packet, bool) {
 func (n *Network) listenSCTP(t testing.TB, address string) *net.IPConn {
 	t.Helper()
 	var c *net.IPConn
-	err := n.do(func() (err error) {
+	err := n.Do(func() (err error) {
 		c, err = net.ListenIP("ip:132", &net.IPAddr{IP: net.ParseIP(address)})
 		return err
 	})

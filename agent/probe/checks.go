@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -16,21 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// check makes one check. It runs on a thread in the load balancer's namespace; sockets are opened on this thread.
-func check(ctx context.Context, t Target) error {
+// check makes one check from the load balancer's namespace.
+func check(ctx context.Context, ns Namespace, t Target) error {
 	switch t.Type {
 	case "PING":
-		return ping(ctx, t.Address.Addr())
+		return ping(ctx, ns, t.Address.Addr())
 	case "TCP":
-		c, err := dial(ctx, t)
+		c, err := dial(ctx, ns, unix.SOCK_STREAM, 0, t.Address)
 		if err == nil {
 			c.Close()
 		}
 		return err
 	case "HTTP", "HTTPS":
-		return checkHTTP(ctx, t)
+		return checkHTTP(ctx, ns, t)
 	case "TLS-HELLO":
-		c, err := dial(ctx, t)
+		c, err := dial(ctx, ns, unix.SOCK_STREAM, 0, t.Address)
 		if err != nil {
 			return err
 		}
@@ -38,21 +39,11 @@ func check(ctx context.Context, t Target) error {
 		_, err = handshake(ctx, c, t)
 		return err
 	case "UDP-CONNECT":
-		return checkUDP(ctx, t)
+		return checkUDP(ctx, ns, t.Address)
 	case "SCTP":
-		return checkSCTP(ctx, t.Address)
+		return checkSCTP(ctx, ns, t.Address)
 	}
 	return fmt.Errorf("unknown type of check %s", t.Type)
-}
-
-func dial(ctx context.Context, t Target) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", t.Address.String())
-	if err != nil {
-		return nil, short(err)
-	}
-	deadline, _ := ctx.Deadline()
-	return c, c.SetDeadline(deadline)
 }
 
 // handshake takes any certificate: a check asks whether the member answers, as HAProxy's checks do.
@@ -64,8 +55,8 @@ func handshake(ctx context.Context, c net.Conn, t Target) (net.Conn, error) {
 	return s, nil
 }
 
-func checkHTTP(ctx context.Context, t Target) error {
-	c, err := dial(ctx, t)
+func checkHTTP(ctx context.Context, ns Namespace, t Target) error {
+	c, err := dial(ctx, ns, unix.SOCK_STREAM, 0, t.Address)
 	if err != nil {
 		return err
 	}
@@ -135,20 +126,14 @@ func expected(codes string, code int) bool {
 const udpPatience = time.Second
 
 // checkUDP sends an empty datagram. A port that nobody listens on answers by ICMP.
-func checkUDP(ctx context.Context, t Target) error {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "udp", t.Address.String())
+func checkUDP(ctx context.Context, ns Namespace, to netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, udpPatience)
+	defer cancel()
+	c, err := dial(ctx, ns, unix.SOCK_DGRAM, 0, to)
 	if err != nil {
-		return short(err)
-	}
-	defer c.Close()
-	deadline := time.Now().Add(udpPatience)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	if err := c.SetDeadline(deadline); err != nil {
 		return err
 	}
+	defer c.Close()
 	if _, err := c.Write(nil); err != nil {
 		return short(err)
 	}

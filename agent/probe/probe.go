@@ -50,6 +50,7 @@ type Prober struct {
 
 	mu      sync.Mutex
 	running map[Target]*checker
+	before  map[Key]remembered // by another prober, until the first Set
 	wg      sync.WaitGroup
 }
 
@@ -81,6 +82,9 @@ func (p *Prober) Set(ctx context.Context, targets []Target) {
 			continue
 		}
 		c := &checker{target: t}
+		if r, ok := p.before[t.Key]; ok && r.Monitor == t.Monitor {
+			c.verdict = r.Verdict
+		}
 		for _, old := range p.running {
 			if old.target.Key == t.Key && old.target.Monitor == t.Monitor {
 				c.verdict = old.read()
@@ -94,7 +98,7 @@ func (p *Prober) Set(ctx context.Context, targets []Target) {
 	for _, old := range p.running {
 		old.stop()
 	}
-	p.running = next
+	p.running, p.before = next, nil
 }
 
 // Stop ends all checks and waits for them.
@@ -108,6 +112,9 @@ func (p *Prober) Verdicts() map[Key]Verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make(map[Key]Verdict, len(p.running))
+	for k, r := range p.before {
+		out[k] = r.Verdict
+	}
 	for t, c := range p.running {
 		out[t.Key] = c.read()
 	}
@@ -144,7 +151,7 @@ func (p *Prober) check(ctx context.Context, c *checker) {
 func (p *Prober) run(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	return p.namespace.Do(func() error { return check(ctx, t) })
+	return check(ctx, p.namespace, t)
 }
 
 func (c *checker) read() Verdict {

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+
+	"golang.org/x/sys/unix"
 )
 
 // Chunk types (RFC 9260, 3.2).
@@ -20,22 +22,12 @@ const (
 
 // checkSCTP asks for an association and does not answer the offer: the member keeps nothing of it (RFC 9260, 5.1.3). It
 // needs no SCTP in the kernel.
-func checkSCTP(ctx context.Context, to netip.AddrPort) error {
-	network := "ip4:132"
-	if to.Addr().Is6() {
-		network = "ip6:132"
-	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, to.Addr().String())
+func checkSCTP(ctx context.Context, ns Namespace, to netip.AddrPort) error {
+	c, err := dial(ctx, ns, unix.SOCK_RAW, unix.IPPROTO_SCTP, netip.AddrPortFrom(to.Addr(), 0))
 	if err != nil {
-		return short(err)
+		return err
 	}
 	defer c.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := c.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
 	ip, ok := c.(*net.IPConn)
 	if !ok {
 		return fmt.Errorf("a raw socket is a %T", c)
