@@ -77,7 +77,7 @@ func TestManyChanges(t *testing.T) {
 	for _, r := range w.controller.Reports()[seen:] {
 		for _, m := range r.Members {
 			if m.Status != lb.Online && m.Status != lb.NoMonitor && m.Status != lb.Draining {
-				t.Errorf("a member that was well was reported %s: %s", m.Status, m.Detail)
+				t.Errorf("in report %d of generation %d %s, which was well, is %s: %s", r.Sequence, r.Applied, m.ID, m.Status, m.Detail)
 			}
 		}
 		for _, l := range r.Listeners {

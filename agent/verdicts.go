@@ -66,9 +66,10 @@ func (v *verdicts) judge(k poolMember, r haproxy.Row, monitor string) (verdict, 
 	if status, known := r.Verdict(); known {
 		return verdict{status: status, detail: r.CheckText, monitor: monitor}, true
 	}
-	// Not checked yet by this process: what the same monitor found before stands.
+	// Not checked yet by this process: what the same monitor found before stands. That a server was in maintenance, as one
+	// is that is about to leave, was not found by a monitor.
 	before, seen := v.last[k]
-	return before, seen && before.monitor == monitor && monitor != ""
+	return before, seen && before.status != lb.Offline && before.monitor == monitor && monitor != ""
 }
 
 func probedStatus(m agentapi.Member, p probe.Verdict) lb.OperatingStatus {

@@ -263,7 +263,7 @@ func (p *Proxy) reload(ctx context.Context, config *haproxy.Config) error {
 		err = p.await(ctx, p.process, func(info map[string]string) bool {
 			return info["description"] == config.Digest && info["Pid"] != before["Pid"]
 		}, func() error {
-			if n, err := p.failedReloads(ctx); err == nil && n > failed {
+			if answer, err := command(ctx, p.path(masterSocket), "show proc"); err == nil && haproxy.ParseProcesses(answer).Failed > failed {
 				return fmt.Errorf("HAProxy could not load the configuration: %s", p.complaint())
 			}
 			return nil
@@ -363,12 +363,24 @@ func (p *Proxy) servers(ctx context.Context) ([]haproxy.ServerState, []haproxy.R
 	return states, rows, err
 }
 
+// failedReloads asks the master, which does not answer for some milliseconds after it has loaded a configuration: its new
+// worker does earlier.
 func (p *Proxy) failedReloads(ctx context.Context) (int, error) {
-	answer, err := command(ctx, p.path(masterSocket), "show proc")
-	if err != nil {
-		return 0, err
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		answer, err := command(ctx, p.path(masterSocket), "show proc")
+		if err == nil {
+			return haproxy.ParseProcesses(answer).Failed, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, err
+		case <-p.process.Exited():
+			return 0, err
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	return haproxy.ParseProcesses(answer).Failed, nil
 }
 
 // Observation is what the processes tell.
