@@ -44,10 +44,7 @@ monitors: [{id: h1, pool_id: p1, type: HTTP, delay: 1, timeout: 5, max_retries: 
 
 // build makes the two binaries and the image, once for all tests.
 var build = sync.OnceValues(func() (image.Options, error) {
-	dir, err := os.MkdirTemp("", "octavo-image-test-")
-	if err != nil {
-		return image.Options{}, err
-	}
+	dir := workDir
 	options := image.Options{
 		Output: filepath.Join(dir, "amphora.qcow2"), Agent: filepath.Join(dir, "octavo-agent"), Init: filepath.Join(dir, "octavo-init"),
 		Cache: filepath.Join(dir, "packages"),
@@ -75,11 +72,17 @@ func built(t *testing.T) image.Options {
 	return options
 }
 
+// workDir holds what build makes.
+var workDir string
+
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if options, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(options.Output))
+	var err error
+	if workDir, err = os.MkdirTemp("", "octavo-image-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	os.RemoveAll(workDir)
 	os.Exit(code)
 }
 
