@@ -69,7 +69,7 @@ func Run(ctx context.Context, config Config) error {
 	defer a.network.Namespace.Close()
 	a.restore(ctx)
 	var wg sync.WaitGroup
-	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses, a.serveMetrics} {
+	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses, a.network.Announce, a.serveMetrics} {
 		wg.Go(func() { task(ctx) })
 	}
 	wg.Wait()
@@ -96,7 +96,7 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.network = &network.Network{Namespace: namespace, Wait: interfaceWait}
+	a.network = network.New(namespace, interfaceWait)
 	uid, gid, err := lookUp(config.User)
 	if err != nil {
 		return nil, err

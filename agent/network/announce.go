@@ -1,9 +1,12 @@
 package network
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -11,46 +14,95 @@ import (
 	"github.com/octavo-lb/octavo/agentapi"
 )
 
-// announce tells the neighbours where new VIPs are, for those that remember another amphora. Nobody depends on it: a
-// neighbour that knows nothing asks. Each address is announced once in a process's life.
+// announcement is what neighbours are told of one VIP.
+type announcement struct {
+	address netip.Addr
+	index   int // of the interface
+	mac     net.HardwareAddr
+}
+
+const (
+	firstRepeat = 50 * time.Millisecond
+	lastRepeat  = 30 * time.Second
+)
+
+// announce lets Announce tell the neighbours where VIPs are that this network did not have before.
 func (n *Network) announce(link netlink.Link, vips []agentapi.VIP) {
 	mac := link.Attrs().HardwareAddr
 	if len(mac) != 6 {
 		return
 	}
-	if n.announced == nil {
-		n.announced = map[netip.Addr]bool{}
-	}
-	var fresh []netip.Addr
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := map[netip.Addr]announcement{}
 	for _, v := range vips {
-		if !n.announced[v.Address.Addr()] {
-			n.announced[v.Address.Addr()] = true
-			fresh = append(fresh, v.Address.Addr())
+		a := announcement{v.Address.Addr(), link.Attrs().Index, mac}
+		if now[a.address] = a; n.announced[a.address].index != a.index {
+			n.fresh = append(n.fresh, a)
 		}
 	}
-	if len(fresh) == 0 {
-		return
+	n.announced = now
+	select {
+	case n.news <- struct{}{}:
+	default:
 	}
+}
+
+// Announce tells the neighbours where new VIPs are, until the context ends: they may remember another amphora, and would
+// ask it for a minute before they ask everybody. It tells them more than once, with growing pauses, because a switch may not
+// forward yet what comes from a port that was plugged just now.
+func (n *Network) Announce(ctx context.Context) {
+	var saying []announcement
+	var pause time.Duration
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.news:
+			n.mu.Lock()
+			if len(n.fresh) > 0 {
+				saying, pause = append(saying, n.fresh...), firstRepeat
+			}
+			n.fresh = nil
+			n.mu.Unlock()
+		case <-again.C:
+			pause *= 2
+		}
+		saying = slices.DeleteFunc(saying, func(a announcement) bool {
+			held, err := n.Holds(a.address)
+			return pause > lastRepeat || err != nil || !held
+		})
+		if len(saying) > 0 {
+			n.say(saying)
+			again.Reset(pause)
+		}
+	}
+}
+
+// say sends each announcement once. Nobody depends on it: a neighbour that knows nothing asks.
+func (n *Network) say(all []announcement) {
 	_ = n.Namespace.Do(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
-		for _, a := range fresh {
-			frame := announcement(mac, a)
-			to := &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index, Halen: 6, Addr: [8]byte(append(frame[:6:6], 0, 0))}
+		for _, a := range all {
+			frame := a.frame()
+			to := &unix.SockaddrLinklayer{Ifindex: a.index, Halen: 6, Addr: [8]byte(append(frame[:6:6], 0, 0))}
 			_ = unix.Sendto(fd, frame, 0, to)
 		}
 		return nil
 	})
 }
 
-func announcement(mac net.HardwareAddr, a netip.Addr) []byte {
-	if a.Is6() {
-		return neighbourAdvertisement(mac, a)
+func (a announcement) frame() []byte {
+	if a.address.Is6() {
+		return neighbourAdvertisement(a.mac, a.address)
 	}
-	return gratuitousARP(mac, a)
+	return gratuitousARP(a.mac, a.address)
 }
 
 // gratuitousARP is a request for one's own address (RFC 5227, 2.3 "ARP Announcement").

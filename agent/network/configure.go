@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -23,10 +24,17 @@ var ErrMissing = errors.New("no interface has the address")
 // Network brings a namespace to the wanted state.
 type Network struct {
 	Namespace *Namespace
-	// Wait is how long an interface may take to be plugged.
-	Wait time.Duration
+	wait      time.Duration
+	news      chan struct{} // fresh has something
 
-	announced map[netip.Addr]bool
+	mu        sync.Mutex
+	announced map[netip.Addr]announcement
+	fresh     []announcement
+}
+
+// New is for one namespace. wait is how long an interface may take to be plugged.
+func New(namespace *Namespace, wait time.Duration) *Network {
+	return &Network{Namespace: namespace, wait: wait, news: make(chan struct{}, 1)}
 }
 
 // Apply makes the namespace what the state says, whatever it was before: it may be called any number of times, also after
@@ -61,7 +69,7 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 			return fmt.Errorf("interface %s: %w", wanted.MAC, err)
 		}
 		mine = append(mine, link.Attrs().Index)
-		if c.vips != nil {
+		if wanted.VIP {
 			n.announce(link, c.vips)
 		}
 	}
@@ -70,7 +78,7 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 
 // plugged finds the interface by its MAC in the namespace, or moves it there.
 func (n *Network) plugged(ctx context.Context, inside *netlink.Handle, mac string) (netlink.Link, error) {
-	deadline := time.Now().Add(n.Wait)
+	deadline := time.Now().Add(n.wait)
 	for {
 		link, err := find(inside, mac)
 		if err != nil || link != nil {
