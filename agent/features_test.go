@@ -258,8 +258,8 @@ monitors: [{id: h1, pool_id: p1, type: PING, delay: 1, timeout: 1, max_retries: 
 	if out := inside("addr"); strings.Contains(out, "2001:db8::100") || strings.Contains(out, "2001:db8::50") {
 		t.Errorf("addresses stay that are not wanted: %s", out)
 	}
-	if out := inside("link show lb020000000065"); strings.Contains(out, "UP") {
-		t.Errorf("the interface that is not wanted is up: %s", out)
+	if out := inside("link show lb020000000065"); !strings.Contains(out, "UP") {
+		t.Errorf("the interface that the controller has not unplugged yet is down, under requests that are to end: %s", out)
 	}
 	if out := inside("rule"); strings.Contains(out, "lookup 1") {
 		t.Errorf("rules stay that are not wanted: %s", out)

@@ -63,13 +63,37 @@ func (p *planner) onVIPNetwork(a Amphora) []string {
 			ids = append(ids, id)
 		}
 	}
-	if vip := a.vip(); vip != nil && a.Applied < p.generation {
-		ids = append(ids, slices.DeleteFunc(slices.Clone(vip.SubnetIDs), func(id string) bool {
-			return slices.Contains(vipSubnets(&p.Tree.LB), id)
-		})...)
+	if vip := a.vip(); vip != nil {
+		ids = append(ids, p.lingering(a, vip, append(vipSubnets(&p.Tree.LB), ids...))...)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// lingering are the subnets of an interface that are not wanted any more, but that the agent may still use: they stay, and
+// the generation is not in force, until it has let go of them.
+func (p *planner) lingering(a Amphora, i *Interface, wanted []string) []string {
+	if !i.Attached || p.letGo(a) {
+		return nil
+	}
+	rest := slices.DeleteFunc(slices.Clone(i.SubnetIDs), func(id string) bool { return slices.Contains(wanted, id) })
+	if len(rest) > 0 {
+		p.unfinished = true
+		if a.Applied >= p.generation { // or else the agent's report wakes the worker
+			applied := p.Applied
+			if applied.IsZero() {
+				applied = p.Now // another amphora is behind
+			}
+			p.also(Wait{Until: applied.Add(p.Settings.Drain), For: "requests over port " + i.PortID + " to end"})
+		}
+	}
+	return rest
+}
+
+// letGo tells whether an amphora's agent uses only what it is to use at the newest generation, and has had time to end
+// the rest.
+func (p *planner) letGo(a Amphora) bool {
+	return a.Applied >= p.generation && !p.Applied.IsZero() && p.Now.Sub(p.Applied) >= p.Settings.Drain
 }
 
 // booting looks after an instance whose agent has not reported yet, and tells whether it runs. The looks become rarer.
@@ -91,10 +115,9 @@ func (p *planner) memberNetworks(a Amphora) {
 	wanted := p.membersByNetwork()
 	for _, network := range wanted {
 		subnets := slices.Clone(network.subnets)
-		if i := a.on(network.id); i != nil && i.Attached && a.Applied < p.generation {
-			subnets = append(subnets, i.SubnetIDs...)
+		if i := a.on(network.id); i != nil {
+			subnets = append(subnets, p.lingering(a, i, subnets)...)
 			slices.Sort(subnets)
-			subnets = slices.Compact(subnets)
 		}
 		p.done(Plug{Amphora: a.ID, ComputeID: a.ComputeID, Port: memberPort(a, network.id, subnets)})
 	}
@@ -102,8 +125,7 @@ func (p *planner) memberNetworks(a Amphora) {
 		if i.VIP || slices.ContainsFunc(wanted, func(n memberNetwork) bool { return n.id == i.NetworkID }) {
 			continue
 		}
-		if a.Applied < p.generation && i.Attached {
-			p.unfinished = true // the agent's report wakes the worker
+		if len(p.lingering(a, &i, nil)) > 0 {
 			continue
 		}
 		p.done(Unplug{Amphora: a.ID, ComputeID: a.ComputeID, Port: memberPort(a, i.NetworkID, nil)})

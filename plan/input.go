@@ -25,6 +25,8 @@ type Input struct {
 	Watching time.Time
 	// Since is when this process first saw the tree's generation.
 	Since time.Time
+	// Applied is when this process first saw every amphora at the tree's generation; zero while one is not.
+	Applied time.Time
 	// Settled is the Digest for which all steps were done last, if nobody else had the load balancer's lease since then;
 	// what it covers is not looked at again. Empty when that is not known.
 	Settled string
@@ -105,6 +107,8 @@ type Settings struct {
 	BootTimeout time.Duration
 	// ApplyTimeout is how long a reporting agent may take to apply a generation.
 	ApplyTimeout time.Duration
+	// Drain is how long an agent may still answer requests over an interface that it was told to let go of.
+	Drain time.Duration
 	// StableAfter is how old an amphora must get for its end not to count as a failed attempt.
 	StableAfter time.Duration
 	// Silent amphorae are taken for a broken network rather than dead ones when they are at least SilentMin and more than
@@ -123,7 +127,7 @@ func (s Settings) WithDefaults() Settings {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{&s.DeadAfter, time.Minute}, {&s.BootTimeout, 5 * time.Minute}, {&s.ApplyTimeout, 2 * time.Minute},
+		{&s.DeadAfter, time.Minute}, {&s.BootTimeout, 5 * time.Minute}, {&s.ApplyTimeout, 2 * time.Minute}, {&s.Drain, 5 * time.Second},
 		{&s.StableAfter, time.Hour}, {&s.VRRPInterval, time.Second},
 	} {
 		if *d.value <= 0 {

@@ -117,6 +117,9 @@ func (m *model) run() {
 	m.in.Seen = plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}}
 	m.in.Done, m.in.Held = map[string]bool{}, map[string]bool{}
 	m.in.Settled = m.settled
+	if m.in.Applied.IsZero() && !slices.ContainsFunc(m.in.Amphorae, func(a plan.Amphora) bool { return !a.Deleting && a.Applied < m.in.Tree.LB.Generation }) {
+		m.in.Applied = m.in.Now
+	}
 	for range 60 {
 		steps := plan.Next(m.in)
 		if len(steps) == 0 || m.gone {
@@ -373,7 +376,7 @@ func (m *model) change() {
 		return
 	}
 	tree.LB.Generation++
-	m.in.Since = m.in.Now
+	m.in.Since, m.in.Applied = m.in.Now, time.Time{}
 	if rapid.Bool().Draw(t, "agents first") {
 		m.agents()
 	}
@@ -381,8 +384,17 @@ func (m *model) change() {
 
 func (m *model) checkGoal() {
 	var roles []string
+	front := []string{"vip"}
+	for _, member := range m.in.Tree.Members {
+		if member.SubnetID != nil && !member.Deleting && *member.SubnetID == "too" {
+			front = []string{"vip", "too"}
+		}
+	}
 	for _, a := range m.in.Amphorae {
 		roles = append(roles, a.Role)
+		if got := m.ports[plan.VRRPPortName(a.ID)]; !slices.Equal(got, front) {
+			m.t.Fatalf("amphora %s has addresses in %v, want %v\n%s", a.ID, got, front, strings.Join(m.history, "\n"))
+		}
 		if !m.servers[a.ID] || a.Applied < m.in.Tree.LB.Generation || a.Deleting {
 			m.t.Fatalf("amphora %+v is not in force\n%s", a, strings.Join(m.history, "\n"))
 		}

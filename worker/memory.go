@@ -15,6 +15,7 @@ type memory struct {
 type remembered struct {
 	generation int64
 	since      time.Time // when the generation was first seen
+	applied    time.Time // when every amphora was first seen at the generation
 	failing    time.Time // since when runs have failed; zero if the last did not
 	failures   int       // in a row
 	settled    string    // the plan's digest for which all was done

@@ -89,13 +89,17 @@ func (r *run) load(ctx context.Context) error {
 	}
 	now := r.Clock()
 	if r.memory.generation != tree.LB.Generation {
-		r.memory.generation, r.memory.since = tree.LB.Generation, now
+		r.memory.generation, r.memory.since, r.memory.applied = tree.LB.Generation, now, time.Time{}
+	}
+	if r.memory.applied.IsZero() && allApplied(rows, tree.LB.Generation) {
+		r.memory.applied = now
 	}
 	r.in = plan.Input{
 		Tree: tree, CloudGeneration: progress.CloudGeneration, Amphorae: planned(rows, r.EnrolLifetime), Settings: r.Settings,
-		Now: now, Watching: r.watchingSince(), Since: r.memory.since, Pretend: r.Pretends != nil && r.Pretends(tree.LB.Provider),
-		Seen: plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
-		Done: map[string]bool{}, Held: map[string]bool{},
+		Now: now, Watching: r.watchingSince(), Since: r.memory.since, Applied: r.memory.applied,
+		Pretend: r.Pretends != nil && r.Pretends(tree.LB.Provider),
+		Seen:    plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
+		Done:    map[string]bool{}, Held: map[string]bool{},
 	}
 	if r.lease.TakenOver {
 		r.wake = now.Add(r.LeaseTTL) // whoever had it may have told the cloud something that it does only now
@@ -105,6 +109,15 @@ func (r *run) load(ctx context.Context) error {
 		r.in.Settled = r.memory.settled
 	}
 	return nil
+}
+
+func allApplied(rows []store.Amphora, generation int64) bool {
+	for _, a := range rows {
+		if !a.Deleting && a.AppliedGeneration < generation {
+			return false
+		}
+	}
+	return true
 }
 
 // carryOut does steps until the plan has no more. An error is not the load balancer's but the store's.

@@ -262,8 +262,12 @@ func TestMembersElsewhere(t *testing.T) {
 	b.work()
 	b.must(len(b.amphora(id).Interfaces) == 2, "unplugged before the agent let go of it")
 	b.settle(id)
+	b.must(len(b.amphora(id).Interfaces) == 2 && b.balancer(id).ProvisioningStatus == lb.PendingUpdate, "unplugged at once, or in force before")
+	b.pass(6 * time.Second)
+	b.settle(id)
 	b.must(len(b.amphora(id).Interfaces) == 1, "not unplugged")
 	b.must(len(b.fake.Objects("ports")) == 3, "ports %v", b.fake.Objects("ports"))
+	b.must(b.balancer(id).ProvisioningStatus == lb.Active, "%+v", b.progress(id))
 }
 
 // TestFailuresAreShown says which failures users see, when, and that they are gone when they are over.

@@ -38,7 +38,8 @@ func New(namespace *Namespace, wait time.Duration) *Network {
 }
 
 // Apply makes the namespace what the state says, whatever it was before: it may be called any number of times, also after
-// a crash in the middle. It waits for interfaces that are still to be plugged.
+// a crash in the middle. It waits for interfaces that are still to be plugged. One that the state no longer has is left as
+// it is: requests are still answered over it, and the controller unplugs it when they had time to end.
 func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 	if err := n.Namespace.Do(setSysctls); err != nil {
 		return err
@@ -51,7 +52,6 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 	if err := up(inside, "lo"); err != nil {
 		return err
 	}
-	var mine []int
 	multi := len(state.Interfaces) > 1
 	for _, wanted := range state.Interfaces {
 		link, err := n.plugged(ctx, inside, wanted.MAC)
@@ -68,12 +68,11 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 		if err := c.apply(); err != nil {
 			return fmt.Errorf("interface %s: %w", wanted.MAC, err)
 		}
-		mine = append(mine, link.Attrs().Index)
 		if wanted.VIP {
 			n.announce(link, c.vips)
 		}
 	}
-	return retire(inside, mine)
+	return nil
 }
 
 // plugged finds the interface by its MAC in the namespace, or moves it there.
@@ -183,23 +182,6 @@ func up(h *netlink.Handle, name string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("bringing up %s: %w", name, err)
-	}
-	return nil
-}
-
-// retire takes down what the state no longer has; the network service unplugs it in its own time.
-func retire(h *netlink.Handle, keep []int) error {
-	links, err := h.LinkList()
-	if err != nil {
-		return fmt.Errorf("listing interfaces: %w", err)
-	}
-	for _, l := range links {
-		if l.Attrs().Flags&net.FlagLoopback != 0 || slices.Contains(keep, l.Attrs().Index) || l.Attrs().HardwareAddr == nil {
-			continue
-		}
-		if err := h.LinkSetDown(l); err != nil {
-			return fmt.Errorf("taking down %s: %w", l.Attrs().Name, err)
-		}
 	}
 	return nil
 }
