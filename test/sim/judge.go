@@ -114,7 +114,7 @@ func (j *judgement) all() {
 	}
 	for _, u := range j.users {
 		if u.brought != "" {
-			j.judgeBrought(u, expected)
+			j.judgeBrought(u)
 		}
 	}
 	for _, collection := range []string{"ports", "security-groups", "servers", "server_groups"} {
@@ -227,7 +227,7 @@ func (j *judgement) judgeGroup(t *lb.Tree) {
 }
 
 // judgeBrought holds that a port that a user brought is there whatever became of the load balancer.
-func (j *judgement) judgeBrought(u *wanted, _ map[string][]string) {
+func (j *judgement) judgeBrought(u *wanted) {
 	if _, err := j.fake.Client().Port(j.ctx, u.brought); err != nil {
 		j.fail("the port that the user brought to %s: %v", u.id, err)
 	}

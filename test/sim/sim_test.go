@@ -17,7 +17,7 @@ import (
 func seeds(t *testing.T) uint64 {
 	text := os.Getenv("OCTAVO_SIM_SEEDS")
 	if text == "" {
-		return 120
+		return 100
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
