@@ -36,11 +36,12 @@ type LivePolicy struct {
 	log      *slog.Logger
 	current  atomic.Pointer[policy.Enforcer]
 	snapshot string // of the files when they were read; used by one goroutine
+	hurry    chan struct{}
 }
 
 // NewLivePolicy reads the files. The error names the file and the rule.
 func NewLivePolicy(files PolicyFiles, log *slog.Logger) (*LivePolicy, error) {
-	p := &LivePolicy{files: files, log: log}
+	p := &LivePolicy{files: files, log: log, hurry: make(chan struct{}, 1)}
 	if err := p.load(); err != nil {
 		return nil, err
 	}
@@ -58,6 +59,7 @@ func (p *LivePolicy) Run(ctx context.Context, every time.Duration) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-p.hurry:
 		case <-time.After(every):
 		}
 		if p.state() == p.snapshot {
@@ -68,6 +70,14 @@ func (p *LivePolicy) Run(ctx context.Context, every time.Duration) error {
 		} else {
 			p.log.Info("the policy's files were changed: the new rules are in force")
 		}
+	}
+}
+
+// Reload makes Run look for changes now.
+func (p *LivePolicy) Reload() {
+	select {
+	case p.hurry <- struct{}{}:
+	default: // it is about to look anyway
 	}
 }
 

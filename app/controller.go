@@ -11,45 +11,60 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gophercloud/gophercloud/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/octavo-lb/octavo/api"
 	"github.com/octavo-lb/octavo/ca"
-	"github.com/octavo-lb/octavo/cloud"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/health"
 	"github.com/octavo-lb/octavo/housekeeping"
-	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
-	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/secrets"
 	"github.com/octavo-lb/octavo/secrets/keymanager"
 	"github.com/octavo-lb/octavo/store"
 	"github.com/octavo-lb/octavo/worker"
 )
 
-// controllerConfig is what a controller (API, worker, health manager and housekeeping) is made of.
+// controllerConfig is what a controller is made of.
 type controllerConfig struct {
+	name     string // of this process's worker; no other has it
+	roles    roles
 	database string // SQLAlchemy's URL
+	store    store.Options
 	keyFile  string // seals what is stored
-	auth     cloud.Auth
-	region   string
-	settings plan.Settings
-	rules    lb.Rules
-	topology string // of load balancers whose flavor names none; SINGLE when empty
+	ca       ca.Options
+
+	cloud      controllerCloud
+	keyManager keymanager.Manager // nil for none
+	settings   plan.Settings
+	pretends   func(provider string) bool // that nothing serves its load balancers; nil for none
+	workers    int
+
+	api   api.Config    // without what every controller brings along: Store, VIPs, Secrets, Logger
+	house houseSettings // how house is kept
+
+	agents         net.Listener // where agents' calls arrive; nil when there are none
+	controllers    []string     // where agents find the controllers, this one among them
+	reportInterval time.Duration
+	log            *slog.Logger
+}
+
+// controllerCloud is what the API and the worker need of the cloud: *cloud.Client and noop.Cloud are one.
+type controllerCloud interface {
+	worker.Cloud
+	api.VIPs
+}
+
+// houseSettings are those of housekeeping; zero values are its defaults.
+type houseSettings struct {
+	listen time.Duration
 	// ownsProject tells that no other load balancing service works in the project: what has the names of this one's objects
 	// and belongs to nothing may be deleted.
 	ownsProject bool
-	agents      net.Listener // where agents' calls arrive
-	name        string       // of this process's worker, if no other has it
-	basePath    string       // of the API
-	authURI     string
-	log         *slog.Logger
 }
 
-// controller is a running controller. Its API is served by whoever holds it.
+// controller is a running controller. Its API, if it has that role, is served by whoever holds it.
 type controller struct {
 	api   http.Handler
 	store *store.Store
@@ -58,7 +73,7 @@ type controller struct {
 
 // newController opens the database and the certificate authorities and puts the parts together. Nothing runs until run.
 func newController(ctx context.Context, c controllerConfig) (*controller, error) {
-	st, err := store.Open(ctx, c.database, store.Options{Logger: c.log})
+	st, err := store.Open(ctx, c.database, c.store)
 	if err != nil {
 		return nil, err
 	}
@@ -74,66 +89,86 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 	if err != nil {
 		return nil, err
 	}
-	authorities, err := ca.Open(ctx, st, keys, ca.Options{Logger: c.log})
+	authorities, err := ca.Open(ctx, st, keys, c.ca)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the certificate authorities: %w", err)
 	}
-	openstack := cloud.New(cloud.Options{Auth: c.auth, Region: c.region})
-	safe := keymanager.NewSafe(&keymanager.Barbican{Connect: openstack.KeyManager}, keys)
-	front, err := newAPI(c, st, openstack, safe)
-	if err != nil {
-		return nil, err
+	ctl := &controller{store: st}
+	ctl.add(authorities.Run)
+	var safe *keymanager.Safe
+	if c.keyManager != nil {
+		safe = keymanager.NewSafe(c.keyManager, keys)
 	}
-	agents := health.New(health.Options{
-		Store: st, CA: authorities, BuildState: worker.BuildState(c.settings), Secrets: safe, Logger: c.log,
-	})
-	w := worker.New(worker.Options{
-		Store: st, Cloud: openstack, CA: authorities, Settings: c.settings, Name: c.name, Logger: c.log,
-		Controllers: []string{"https://" + c.agents.Addr().String()},
-	})
-	keeper := housekeeping.New(housekeeping.Options{
-		Store: st, Cloud: openstack, DeadAfter: c.settings.DeadAfter, DeleteOrphans: c.ownsProject, Logger: c.log,
-	})
-	renewal := &housekeeping.Renewal{Store: st, KeyManager: safe, Clock: time.Now, Logger: c.log}
-	return &controller{api: front, store: st, parts: []func(context.Context) error{
-		func(ctx context.Context) error { authorities.Run(ctx); return nil },
-		func(ctx context.Context) error { return agents.Serve(ctx, c.agents) },
-		w.Run,
-		func(ctx context.Context) error { keeper.Run(ctx); return nil },
-		func(ctx context.Context) error { renewal.Run(ctx); return nil },
-	}}, nil
+	if c.roles.has(roleAPI) {
+		if ctl.api, err = newAPI(c, st, safe); err != nil {
+			return nil, err
+		}
+	}
+	if c.roles.has(roleWorker) {
+		ctl.parts = append(ctl.parts, newWorker(c, st, authorities).Run)
+	}
+	if c.roles.has(roleHealth) && c.agents != nil {
+		agents := newHealth(c, st, authorities, safe)
+		ctl.parts = append(ctl.parts, func(ctx context.Context) error { return agents.Serve(ctx, c.agents) })
+	}
+	if c.roles.has(roleHousekeeping) {
+		ctl.keepHouse(c, st, safe)
+	}
+	return ctl, nil
 }
 
-func newAPI(c controllerConfig, st *store.Store, openstack *cloud.Client, safe *keymanager.Safe) (http.Handler, error) {
-	account, err := identity.NewAccount(gophercloud.AuthOptions{
-		IdentityEndpoint: c.auth.URL, Username: c.auth.UserName, Password: c.auth.Password.Reveal(), DomainName: c.auth.UserDomainName,
-		TenantName: c.auth.ProjectName, AllowReauth: true,
-	}, nil)
-	if err != nil {
-		return nil, err
+func newAPI(c controllerConfig, st *store.Store, safe *keymanager.Safe) (http.Handler, error) {
+	front := c.api
+	front.Store, front.VIPs, front.Logger = st, c.cloud, c.log
+	if safe != nil {
+		front.Secrets = safe
 	}
-	rules, err := policy.New(nil, policy.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return api.New(api.Config{
-		Store: st, Auth: identity.NewKeystone(account, identity.Options{Logger: c.log}), Policy: rules,
-		Networks: openstack.Lookups(), VIPs: openstack, Secrets: safe, Logger: c.log, Rules: c.rules, Topology: c.topology, Providers: providers(),
-		BasePath: c.basePath, AuthURI: c.authURI,
+	return api.New(front)
+}
+
+func newWorker(c controllerConfig, st *store.Store, authorities *ca.Authorities) *worker.Worker {
+	return worker.New(worker.Options{
+		Store: st, Cloud: c.cloud, CA: authorities, Settings: c.settings, Pretends: c.pretends, Name: c.name, Workers: c.workers,
+		Controllers: c.controllers, Logger: c.log,
 	})
+}
+
+func newHealth(c controllerConfig, st *store.Store, authorities *ca.Authorities, safe *keymanager.Safe) *health.Server {
+	o := health.Options{Store: st, CA: authorities, BuildState: worker.BuildState(c.settings), ReportInterval: c.reportInterval, Logger: c.log}
+	if safe != nil {
+		o.Secrets = safe
+	}
+	return health.New(o)
+}
+
+func (ctl *controller) keepHouse(c controllerConfig, st *store.Store, safe *keymanager.Safe) {
+	o := housekeeping.Options{Store: st, DeadAfter: c.settings.DeadAfter, Listen: c.house.listen, DeleteOrphans: c.house.ownsProject, Logger: c.log}
+	if real, ok := c.cloud.(housekeeping.Cloud); ok {
+		o.Cloud = real
+	}
+	ctl.add(housekeeping.New(o).Run)
+	if safe != nil {
+		renewal := &housekeeping.Renewal{Store: st, KeyManager: safe, Clock: time.Now, Logger: c.log}
+		ctl.add(renewal.Run)
+	}
+}
+
+// add adds a part that ends by itself only.
+func (ctl *controller) add(run func(context.Context)) {
+	ctl.parts = append(ctl.parts, func(ctx context.Context) error { run(ctx); return nil })
 }
 
 // run runs all parts until ctx ends or one of them fails, then closes the database.
-func (c *controller) run(ctx context.Context) error {
+func (ctl *controller) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, part := range c.parts {
+	for _, part := range ctl.parts {
 		g.Go(func() error { return part(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, c.store.Close())
+	return errors.Join(err, ctl.store.Close())
 }
 
 // providers are the names under which users ask for this data plane; both are the same. It can do what its agents can.

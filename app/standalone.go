@@ -14,14 +14,21 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gophercloud/gophercloud/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/octavo-lb/octavo/api"
 	"github.com/octavo-lb/octavo/app/demo"
+	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/cloud"
+	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/localcloud"
 	"github.com/octavo-lb/octavo/plan"
+	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/secrets"
+	"github.com/octavo-lb/octavo/secrets/keymanager"
+	"github.com/octavo-lb/octavo/store"
 )
 
 const (
@@ -129,13 +136,13 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 	if err != nil {
 		return fmt.Errorf("cannot listen for agents: %w", err)
 	}
-	ctl, err := newController(ctx, controllerConfig{
-		database: "sqlite:" + dir.file("octavo.db"), keyFile: dir.file("octavo.key"), region: region, agents: agents,
-		auth: cloud.Auth{URL: url + "/identity/v3", UserName: localcloud.ServiceUser, UserDomainName: "Default",
-			Password: secrets.New(passwords[localcloud.ServiceUser]), ProjectName: localcloud.ServiceProject, ProjectDomainName: "Default"},
-		settings: standaloneSettings(small), rules: standaloneRules(small), topology: o.Topology, name: "standalone", ownsProject: true,
-		basePath: "/load-balancer", authURI: url + "/identity", log: o.Log,
-	})
+	settings, err := standaloneController(url, passwords[localcloud.ServiceUser], small, o.Log)
+	if err != nil {
+		return err
+	}
+	settings.database, settings.keyFile, settings.agents = "sqlite:"+dir.file("octavo.db"), dir.file("octavo.key"), agents
+	settings.controllers, settings.api.Topology = []string{"https://" + agents.Addr().String()}, o.Topology
+	ctl, err := newController(ctx, settings)
 	if err != nil {
 		return errors.Join(err, agents.Close())
 	}
@@ -145,7 +152,7 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 	mux.Handle("/load-balancer/", ctl.api)
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serve(ctx, listener, mux) })
+	g.Go(func() error { return answer(ctx, listener, mux, nil) })
 	g.Go(func() error { return ctl.run(ctx) })
 	clouds := dir.file("clouds.yaml")
 	if err := writeCloudsYAML(clouds, url+"/identity/v3", passwords); err != nil {
@@ -159,6 +166,30 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 		})
 	}
 	return g.Wait()
+}
+
+// standaloneController is a controller of the small cloud, which it knows by its APIs only.
+func standaloneController(url, password string, small *localcloud.Machine, log *slog.Logger) (controllerConfig, error) {
+	client := cloud.New(cloud.Options{Region: region, Auth: cloud.Auth{URL: url + "/identity/v3", UserName: localcloud.ServiceUser,
+		UserDomainName: "Default", Password: secrets.New(password), ProjectName: localcloud.ServiceProject, ProjectDomainName: "Default"}})
+	account, err := identity.NewAccount(gophercloud.AuthOptions{IdentityEndpoint: url + "/identity/v3", Username: localcloud.ServiceUser,
+		Password: password, DomainName: "Default", TenantName: localcloud.ServiceProject}, nil)
+	if err != nil {
+		return controllerConfig{}, err
+	}
+	rules, err := policy.New(nil, policy.Options{})
+	if err != nil {
+		return controllerConfig{}, err
+	}
+	return controllerConfig{
+		name: "standalone", roles: allRoles, store: store.Options{Logger: log}, ca: ca.Options{Logger: log},
+		cloud: client, keyManager: &keymanager.Barbican{Connect: client.KeyManager}, settings: standaloneSettings(small),
+		house: houseSettings{ownsProject: true}, log: log,
+		api: api.Config{
+			Auth: identity.NewKeystone(account, identity.Options{Logger: log}), Policy: rules, Networks: client.Lookups(),
+			Rules: standaloneRules(small), Providers: providers(), BasePath: "/load-balancer", AuthURI: url + "/identity",
+		},
+	}, nil
 }
 
 // standaloneSettings are for instances that start in a tenth of a second.
@@ -182,18 +213,3 @@ func standaloneRules(m *localcloud.Machine) lb.Rules {
 
 // agentPort is where agents reach the controller, on the management network only.
 const agentPort = "9443"
-
-// serve answers until ctx ends.
-func serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
-	stop := context.AfterFunc(ctx, func() {
-		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = server.Shutdown(wait)
-	})
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}

@@ -1,9 +1,9 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net/http"
 	"strings"
@@ -42,17 +42,22 @@ type Options struct {
 	Region string
 	// Interface of the catalog's endpoints: public (the default), internal or admin.
 	Interface string
-	// Endpoints take the place of the catalog's, by service type: network, compute, image.
-	Endpoints map[string]string
-	// RootCAs are trusted in place of the system's, when given.
-	RootCAs *x509.CertPool
-	// Insecure accepts any certificate.
-	Insecure bool
+	// Services say where Region and Interface do not hold, by type: network, compute, image, key-manager.
+	Services map[string]Service
+	// TLS says which servers are trusted, and what client certificate they are shown; nil for the system's authorities.
+	TLS *tls.Config
 	// Timeout bounds each call, retries and authentication included; 30 s.
 	Timeout time.Duration
-	// Transport is used in place of one made from RootCAs and Insecure, for tests.
+	// Transport is used in place of one made with TLS, for tests.
 	Transport http.RoundTripper
 	Clock     func() time.Time
+}
+
+// Service is where one service is found. What is empty is as in Options.
+type Service struct {
+	Endpoint  string // in place of the catalog's
+	Region    string
+	Interface string
 }
 
 // Client speaks to one cloud as the service account. It authenticates with the first call, and again when its token has
@@ -88,7 +93,10 @@ func New(o Options) *Client {
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = 32
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, InsecureSkipVerify: o.Insecure}
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLS != nil {
+			t.TLSClientConfig = o.TLS.Clone()
+		}
 		o.Transport = t
 	}
 	return &Client{options: o, http: http.Client{Transport: o.Transport}, one: make(chan struct{}, 1)}
@@ -170,10 +178,12 @@ func serviceClient(provider *gophercloud.ProviderClient, kind, endpoint, version
 }
 
 func (c *Client) endpoint(catalog *tokens.ServiceCatalog, kind string) (string, error) {
-	if url := c.options.Endpoints[kind]; url != "" {
-		return gophercloud.NormalizeURL(url), nil
+	at := c.options.Services[kind]
+	if at.Endpoint != "" {
+		return gophercloud.NormalizeURL(at.Endpoint), nil
 	}
-	eo := gophercloud.EndpointOpts{Region: c.options.Region, Availability: gophercloud.Availability(c.options.Interface)}
+	eo := gophercloud.EndpointOpts{Region: cmp.Or(at.Region, c.options.Region),
+		Availability: gophercloud.Availability(cmp.Or(at.Interface, c.options.Interface))}
 	eo.ApplyDefaults(kind)
 	for _, service := range catalog.Entries {
 		if service.Type != kind {
@@ -186,7 +196,7 @@ func (c *Client) endpoint(catalog *tokens.ServiceCatalog, kind string) (string, 
 		}
 	}
 	return "", &Error{Kind: Denied, Doing: "find the " + kind + " service",
-		Message: "Keystone's catalog has no " + c.options.Interface + " endpoint for it" + inRegion(c.options.Region)}
+		Message: "Keystone's catalog has no " + string(eo.Availability) + " endpoint for it" + inRegion(eo.Region)}
 }
 
 func inRegion(region string) string {

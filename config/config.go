@@ -122,5 +122,8 @@ type Quotas struct {
 type Octavo struct {
 	DataDir string `key:"data_dir" default:"/var/lib/octavo" doc:"Directory for what a controller keeps outside of the database."`
 	KeyFile string `key:"key_file" default:"$data_dir/keys" doc:"Keys that seal what is secret in the database; made when missing, and the same file on all controllers."`
-	Workers int    `key:"workers" default:"16" min:"1" doc:"Load balancers that one process works on at once."`
+	Workers int    `key:"workers" default:"64" min:"1" doc:"Load balancers that one process works on at once."`
+
+	DeleteOrphans bool          `key:"delete_orphans" default:"false" doc:"Delete objects of the cloud that have names of load balancers' and belong to none; they are logged otherwise. Never while Octavia works in the same project."`
+	NoopDelay     time.Duration `key:"noop_delay" default:"0" min:"0" doc:"Seconds until a change is in force where nothing serves load balancers: with noop drivers and providers."`
 }

@@ -206,6 +206,16 @@ func (c *Config) IsSet(section, key string) bool {
 	return ok
 }
 
+// Sections are the names of all sections, in the order of declaration.
+func (c *Config) Sections() (names []string) {
+	for _, o := range options() {
+		if len(names) == 0 || names[len(names)-1] != o.section {
+			names = append(names, o.section)
+		}
+	}
+	return names
+}
+
 // ErrNoFile says that none of the usual configuration files is there.
 var ErrNoFile = errors.New("there is no configuration file")
 

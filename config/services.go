@@ -76,7 +76,7 @@ type Policy struct {
 	File               string   `key:"policy_file" default:"policy.yaml" doc:"Rules that replace the built-in ones; beside the configuration when relative."`
 	Dirs               []string `key:"policy_dirs" default:"policy.d" multi:"true" doc:"Directories with further rules."`
 	EnforceScope       bool     `key:"enforce_scope" default:"true" doc:"Refuse tokens whose scope does not fit."`
-	EnforceNewDefaults bool     `key:"enforce_new_defaults" default:"true" doc:"Leave out what rules allowed before."`
+	EnforceNewDefaults bool     `key:"enforce_new_defaults" default:"false" doc:"Do without the load-balancer_* roles; they count beside Keystone's own otherwise."`
 }
 
 // Middleware is [oslo_middleware].

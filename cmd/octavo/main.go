@@ -35,7 +35,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(standalone(), instanceInit(), imageCommand())
+	c.AddCommand(serve(), standalone(), instanceInit(), imageCommand())
 	return c
 }
 

@@ -103,3 +103,22 @@ func TestUnusableReferenceIsTheTenantsFault(t *testing.T) {
 		}
 	}
 }
+
+func TestNoopHasTheSameForAReferenceEachTime(t *testing.T) {
+	keys, err := secrets.OpenKeyring(filepath.Join(t.TempDir(), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSafe(Noop{}, keys)
+	for _, kind := range []string{lb.CertificateSecret, lb.AuthoritySecret, lb.RevocationSecret} {
+		if one, other := s.admit(t, kind, "x"), s.admit(t, kind, "x"); one.Digest != other.Digest {
+			t.Errorf("%s: %s and %s", kind, one.Digest, other.Digest)
+		}
+	}
+	if s.admit(t, lb.CertificateSecret, "x").Digest == s.admit(t, lb.CertificateSecret, "y").Digest {
+		t.Error("two certificates are the same")
+	}
+	if err := s.CheckRevocations(s.admit(t, lb.RevocationSecret, "x"), s.admit(t, lb.AuthoritySecret, "y")); err != nil {
+		t.Error(err)
+	}
+}
