@@ -1,0 +1,151 @@
+package app
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octavo-lb/octavo/config"
+)
+
+// load reads a configuration that needs no cloud, with more in it.
+func load(t *testing.T, more string) *config.Config {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "octavia.conf")
+	const base = "[api_settings]\nauth_strategy = noauth\n[controller_worker]\nnetwork_driver = network_noop_driver\ncompute_driver = compute_noop_driver\n"
+	if err := os.WriteFile(file, []byte(base+more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Sources{Files: []string{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestIdleKeysExist(t *testing.T) {
+	var reference bytes.Buffer
+	if err := config.Reference(&reference); err != nil {
+		t.Fatal(err)
+	}
+	known, section := map[string]bool{}, ""
+	for lines := bufio.NewScanner(&reference); lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "[") {
+			section = strings.Trim(line, "[]")
+		}
+		if key, _, ok := strings.Cut(strings.TrimPrefix(line, "#"), " = "); ok {
+			known[section+" "+key] = true
+		}
+	}
+	for section, keys := range idle {
+		for key := range strings.FieldsSeq(keys) {
+			if !known[section+" "+key] {
+				t.Errorf("[%s] %s is no key", section, key)
+			}
+		}
+	}
+}
+
+func TestOperatorIsToldOfKeysWithoutEffect(t *testing.T) {
+	var log bytes.Buffer
+	tellUnused(load(t, "amp_timezone = UTC\nworkers = 3\nwhat_is_this = 1\n"), slog.New(slog.NewTextHandler(&log, nil)))
+	for _, want := range []string{"[controller_worker] amp_timezone", "[controller_worker] workers", "nobody knows", "what_is_this"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is missing in %s", want, &log)
+		}
+	}
+}
+
+func TestSettingsFollowTheConfiguration(t *testing.T) {
+	cfg := load(t, `amp_boot_network_list = mgmt
+amp_secgroup_list = group
+amp_image_tag = tag
+loadbalancer_topology = ACTIVE_STANDBY
+[health_manager]
+heartbeat_timeout = 90
+[keepalived_vrrp]
+vrrp_advert_int = 0.5
+[nova]
+enable_anti_affinity = true
+anti_affinity_policy = auto
+[haproxy_amphora]
+timeout_client_data = 7000
+[networking]
+reserved_ips = 169.254.169.254,2001:db8::1
+allow_vip_port_id = false
+[quotas]
+default_pool_quota = 3
+`)
+	s := planSettings(cfg)
+	if s.ManagementNetwork != "mgmt" || s.ManagementGroups[0] != "group" || s.Image.Tag != "tag" || s.DeadAfter != 90*time.Second ||
+		s.VRRPInterval != 500*time.Millisecond || s.AntiAffinity != "soft-anti-affinity" || s.BootTimeout != 10*time.Minute {
+		t.Errorf("plan: %+v", s)
+	}
+	a, err := apiConfig(cfg)
+	if err != nil || a.Topology != "ACTIVE_STANDBY" || *a.DefaultQuota.Pool != 3 || a.ListenerDefaults["timeout_client_data"] != 7000 || !a.NoVIPPort ||
+		len(a.Rules.DeniedMembers) != 2 || a.Rules.DeniedMembers[1].Bits() != 128 {
+		t.Errorf("API: %+v (%v)", a, err)
+	}
+}
+
+func TestProvidersFollowTheConfiguration(t *testing.T) {
+	silent := slog.New(slog.NewTextHandler(io.Discard, nil))
+	names := func(more string) string {
+		all, err := enabledProviders(load(t, more), silent)
+		if err != nil {
+			return err.Error()
+		}
+		var out []string
+		for _, p := range all {
+			out = append(out, p.Name)
+		}
+		return strings.Join(out, " ")
+	}
+	for more, want := range map[string]string{
+		"": "noop_driver octavia amphora noop_driver-alt",
+		"[api_settings]\nenabled_provider_drivers = octavia:O,amphora:A,ovn:OVN\n":      "amphora octavia",
+		"[api_settings]\ndefault_provider_driver = octavia\n":                           "octavia amphora noop_driver noop_driver-alt",
+		"[api_settings]\nenabled_provider_drivers = a:A\ndefault_provider_driver = a\n": "[api_settings] default_provider_driver = a: Octavo has no such provider",
+	} {
+		if got := names(more); !sameWords(got, want) {
+			t.Errorf("%q: %q, want %q", more, got, want)
+		}
+	}
+}
+
+// sameWords compares the first word, which is the default, and the others in any order.
+func sameWords(a, b string) bool {
+	x, y := strings.Fields(a), strings.Fields(b)
+	if len(x) != len(y) || x[0] != y[0] {
+		return false
+	}
+	for _, word := range x {
+		if !strings.Contains(" "+b+" ", " "+word+" ") {
+			return false
+		}
+	}
+	return true
+}
+
+func TestAgentsAreToldAnAddressThatTheyCanReach(t *testing.T) {
+	bound := &net.TCPAddr{IP: net.IPv6zero, Port: 5555}
+	if _, err := controllerURLs(load(t, ""), bound); err == nil || !strings.Contains(err.Error(), "controller_ip_port_list") {
+		t.Errorf("listening everywhere: %v", err)
+	}
+	urls, err := controllerURLs(load(t, "[health_manager]\ncontroller_ip_port_list = 192.0.2.1:5555, [2001:db8::1]:5555\n"), bound)
+	if err != nil || strings.Join(urls, " ") != "https://192.0.2.1:5555 https://[2001:db8::1]:5555" {
+		t.Errorf("%v, %v", urls, err)
+	}
+	urls, err = controllerURLs(load(t, ""), &net.TCPAddr{IP: net.ParseIP("2001:db8::2"), Port: 1})
+	if err != nil || strings.Join(urls, " ") != "https://[2001:db8::2]:1" {
+		t.Errorf("%v, %v", urls, err)
+	}
+}
