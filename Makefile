@@ -17,7 +17,7 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/octavo ./cmd/octavo-agent ./cmd/octavo-init
 
 # Everything that CI runs.
-test: deps-test check build test-unit test-race test-e2e
+test: deps-test check build test-unit test-e2e
 
 check:
 	packaging/check
@@ -25,6 +25,7 @@ check:
 test-unit:
 	go test -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/image -e /test/openstack)
 
+# The race detector over the parts with the most concurrency; minutes.
 test-race:
 	go test -race -timeout 20m ./lb/... ./api/... ./store/... ./worker/... ./health/... ./identity/...
 
