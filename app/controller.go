@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/octavo-lb/octavo/api"
 	"github.com/octavo-lb/octavo/ca"
+	"github.com/octavo-lb/octavo/firewall"
 	"github.com/octavo-lb/octavo/haproxy"
 	"github.com/octavo-lb/octavo/health"
 	"github.com/octavo-lb/octavo/housekeeping"
@@ -185,7 +187,7 @@ func providers() []api.Provider {
 // served are the values of one kind that the agent's capabilities name.
 func served(kind string) []string {
 	var values []string
-	for _, c := range haproxy.Capabilities() {
+	for _, c := range slices.Concat(haproxy.Capabilities(), firewall.Capabilities()) {
 		if value, ok := strings.CutPrefix(c, kind+":"); ok {
 			values = append(values, value)
 		}

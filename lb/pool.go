@@ -13,6 +13,11 @@ func (r *Rules) ValidatePool(t *Tree, can Capabilities, p, was *Pool) error {
 		if err := supports(t.LB.Provider, "lb_algorithm", p.LBAlgorithm, can.Algorithms); err != nil {
 			return err
 		}
+		// HAProxy has nothing like it; what balances datagrams does.
+		if p.LBAlgorithm == "SOURCE_IP_PORT" && can.Algorithms != nil && !isDatagram(p.Protocol) {
+			return Refuse(NotProvided, "Provider '%s' does not support a requested option: lb_algorithm %s of a %s pool. Supported for: UDP, SCTP",
+				t.LB.Provider, p.LBAlgorithm, p.Protocol)
+		}
 	}
 	if err := p.checkPersistence(); err != nil {
 		return err

@@ -145,6 +145,9 @@ func TestWhatTheProviderCannotServeIsRefusedByName(t *testing.T) {
 	refused(t, "listener", rules.ValidateListener(site(), can, &l, nil), 501, "Provider 'amphora' does not support a requested option: listener protocol UDP")
 	refused(t, "pool", rules.ValidatePool(site(), can, &lb.Pool{Protocol: "SCTP"}, nil), 501, "pool protocol SCTP")
 	refused(t, "algorithm", rules.ValidatePool(site(), can, &lb.Pool{Protocol: "HTTP", LBAlgorithm: "SOURCE_IP_PORT"}, nil), 501, "SOURCE_IP_PORT")
+	hashing := lb.Capabilities{Algorithms: []string{"SOURCE_IP_PORT"}}
+	refused(t, "algorithm of HTTP", rules.ValidatePool(site(), hashing, &lb.Pool{Protocol: "HTTP", LBAlgorithm: "SOURCE_IP_PORT"}, nil), 501, "SOURCE_IP_PORT of a HTTP pool")
+	refused(t, "algorithm of UDP", rules.ValidatePool(site(), hashing, &lb.Pool{Protocol: "UDP", LBAlgorithm: "SOURCE_IP_PORT"}, nil), 0, "")
 	refused(t, "monitor", rules.ValidateMonitor(site(), can, &lb.HealthMonitor{PoolID: "HTTP", Type: "PING"}, nil), 501, "PING")
 }
 

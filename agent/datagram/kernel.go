@@ -142,8 +142,20 @@ func (k kernel) forward(on bool) error {
 				return fmt.Errorf("setting net/%s to %s: %w", s[0], s[1], err)
 			}
 		}
+		doubtNeighbours()
 		return nil
 	})
+}
+
+// doubtNeighbours makes the kernel ask after ten seconds, not after up to a minute, whether a neighbour is still there. Of a
+// member that does not answer datagrams there is no other sign of life.
+func doubtNeighbours() {
+	for name, value := range map[string]string{"base_reachable_time_ms": "10000", "delay_first_probe_time": "1"} {
+		files, _ := filepath.Glob("/proc/sys/net/ipv[46]/neigh/*/" + name)
+		for _, f := range files {
+			_ = os.WriteFile(f, []byte(value), 0) // an interface may just be leaving
+		}
+	}
 }
 
 func forwarding(on bool) [][2]string {

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -120,28 +118,6 @@ func expected(codes string, code int) bool {
 		}
 	}
 	return false
-}
-
-// udpPatience is how long a refusal may take to come back; silence is a good sign.
-const udpPatience = time.Second
-
-// checkUDP sends an empty datagram. A port that nobody listens on answers by ICMP.
-func checkUDP(ctx context.Context, ns Namespace, to netip.AddrPort) error {
-	ctx, cancel := context.WithTimeout(ctx, udpPatience)
-	defer cancel()
-	c, err := dial(ctx, ns, unix.SOCK_DGRAM, 0, to)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if _, err := c.Write(nil); err != nil {
-		return short(err)
-	}
-	_, err = c.Read(make([]byte, 1))
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
-	}
-	return short(err)
 }
 
 // short leaves out of a network error what the reader knows.

@@ -149,6 +149,24 @@ func TestRiseAndFall(t *testing.T) {
 	}
 }
 
+// TestUDPHostGone: silence is a good sign only as long as there is somebody who could answer.
+func TestUDPHostGone(t *testing.T) {
+	t.Parallel()
+	net := instancetest.NewNetwork(t, "10.0.0.1/24", "2001:db8::1/64")
+	other := net.Neighbour(t, "10.0.0.11/24")
+	other.ListenUDP(t, "10.0.0.11:53")
+	c := start(t, net)
+	c.Set(t.Context(), []probe.Target{
+		target("gone", "UDP-CONNECT", "10.0.0.77:53"), target("gone6", "UDP-CONNECT", "[2001:db8::77]:53"), target("there", "UDP-CONNECT", "10.0.0.11:53"),
+	})
+	verdicts := c.await(t, map[string]bool{"gone": false, "gone6": false, "there": true})
+	for _, member := range []string{"gone", "gone6"} {
+		if detail := verdicts[probe.Key{Pool: "p1", Member: member}].Detail; detail != "no route to host" {
+			t.Errorf("the check of %s says %q", member, detail)
+		}
+	}
+}
+
 // TestChangedMonitor: what was found stays until the next result when only numbers change, also for the next prober.
 func TestChangedMonitor(t *testing.T) {
 	t.Parallel()

@@ -16,10 +16,11 @@ import (
 //	GET  /served               how many requests it has answered, health checks not counted
 //	GET  /headers              the request's headers as they came
 //
-// on port 80, or the one that the server's metadata web_port names.
+// on port 80, or the one that the server's metadata web_port names, and every datagram to that port with its server's name.
 type web struct {
 	name     string
 	listener net.Listener
+	datagram net.PacketConn
 	failing  atomic.Bool
 	served   atomic.Int64
 }
@@ -33,10 +34,15 @@ func newWeb(meta MetaData) (*web, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &web{name: meta.Name, listener: listener}, nil
+	datagram, err := net.ListenPacket("udp", ":"+port)
+	if err != nil {
+		return nil, err
+	}
+	return &web{name: meta.Name, listener: listener, datagram: datagram}, nil
 }
 
 func (w *web) serve() {
+	go w.answerDatagrams()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthcheck", w.health)
 	mux.HandleFunc("POST /healthcheck", w.tell)
@@ -49,6 +55,19 @@ func (w *web) serve() {
 	err := http.Serve(w.listener, mux)
 	fmt.Fprintln(os.Stderr, "web:", err)
 	os.Exit(1)
+}
+
+func (w *web) answerDatagrams() {
+	buffer := make([]byte, 1)
+	for {
+		_, from, err := w.datagram.ReadFrom(buffer)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "web:", err)
+			continue
+		}
+		w.served.Add(1)
+		_, _ = w.datagram.WriteTo([]byte(w.name+"\n"), from)
+	}
 }
 
 func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
