@@ -113,7 +113,7 @@ openstack --os-cloud "" --os-auth-url $(openstack endpoint list --service identi
 		"wrong type":             {"POST", "listeners", fmt.Sprintf(listener, `"connection_limit": "many"`), token, 400, "connection_limit"},
 		"out of range":           {"POST", "listeners", fmt.Sprintf(listener, `"timeout_client_data": -1`), token, 400, "timeout_client_data"},
 		"missing attribute":      {"POST", "listeners", `{"listener": {"loadbalancer_id": "` + lb.ID + `", "protocol": "HTTP"}}`, token, 400, "protocol_port"},
-		"not yet served":         {"POST", "listeners", strings.Replace(fmt.Sprintf(listener, `"name": "x"`), "HTTP", "SCTP", 1), token, 0, "SCTP"},
+		"not served":             {"POST", "pools", `{"pool": {"loadbalancer_id": "` + lb.ID + `", "protocol": "HTTP", "lb_algorithm": "SOURCE_IP_PORT"}}`, token, 501, "SOURCE_IP_PORT"},
 		"port taken":             {"POST", "listeners", strings.Replace(fmt.Sprintf(listener, `"name": "x"`), "81", "80", 1), token, 409, "80"},
 		"unknown id":             {"GET", "loadbalancers/6f2e9b4e-0000-4000-8000-000000000000", "", token, 404, "6f2e9b4e"},
 		"unknown subnet":         {"POST", "loadbalancers", `{"loadbalancer": {"vip_subnet_id": "6f2e9b4e-0000-4000-8000-000000000000"}}`, token, 400, "6f2e9b4e"},
