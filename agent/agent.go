@@ -25,7 +25,9 @@ import (
 	"github.com/octavo-lb/octavo/agent/network"
 	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agent/proxy"
+	"github.com/octavo-lb/octavo/agent/relay"
 	"github.com/octavo-lb/octavo/agent/standby"
+	"github.com/octavo-lb/octavo/agent/update"
 	"github.com/octavo-lb/octavo/haproxy"
 )
 
@@ -39,8 +41,10 @@ type Config struct {
 	Keepalived  string // the program; needed for pairs only
 	User        string // that HAProxy runs as
 	Version     string // of the agent
-	Clock       func() time.Time
-	Logger      *slog.Logger
+	// Trial is how long another program may take to prove itself as the agent.
+	Trial  time.Duration
+	Clock  func() time.Time
+	Logger *slog.Logger
 }
 
 // Agent is one process of the agent.
@@ -52,6 +56,9 @@ type Agent struct {
 	prober     *probe.Prober
 	datagram   *datagram.Plane
 	standby    *standby.Standby
+	relay      *relay.Relay
+	updater    *update.Updater
+	kernel     *os.File // its messages; nil when they cannot be had
 	events     *net.UnixConn
 	board      *board
 	ledger     *ledger
@@ -69,10 +76,14 @@ func Run(ctx context.Context, config Config) error {
 	defer a.network.Namespace.Close()
 	a.restore(ctx)
 	var wg sync.WaitGroup
-	for _, task := range []func(context.Context){a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses, a.network.Announce, a.serveMetrics} {
+	for _, task := range []func(context.Context){
+		a.proxy.Run, a.datagram.Run, a.standby.Run, a.apply, a.listen, a.watch, a.watchAddresses, a.network.Announce, a.serveMetrics, a.relayFlow, a.relayKernel,
+		a.update,
+	} {
 		wg.Go(func() { task(ctx) })
 	}
 	wg.Wait()
+	a.relay.Stop()
 	return a.ledger.save()
 }
 
@@ -84,7 +95,9 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{config: config, board: newBoard(), boot: rand.Text()}
+	logs := relay.New(filepath.Join(config.StateDir, "log"), boot.AmphoraID, config.Clock, config.Logger)
+	config.Logger = slog.New(slog.NewMultiHandler(config.Logger.Handler(), logs.Handler("octavo-agent")))
+	a := &Agent{config: config, board: newBoard(), boot: rand.Text(), relay: logs}
 	a.ledger = loadLedger(filepath.Join(config.StateDir, "counters.json"))
 	a.controller, err = controller.New(boot, controller.Options{
 		Dir: filepath.Join(config.StateDir, "identity"), Clock: config.Clock, Logger: config.Logger,
@@ -104,6 +117,9 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	limit, err := connections()
 	if err != nil {
 		return nil, err
+	}
+	if a.kernel, err = relay.OpenKernel(); err != nil && !errors.Is(err, relay.ErrNotOurs) {
+		config.Logger.Warn("the kernel's messages cannot be logged", "err", err)
 	}
 	if err := dropPrivileges(); errors.Is(err, unix.ENOTSUP) {
 		config.Logger.Info("this octavo-agent was built with cgo and keeps all of root's capabilities")
@@ -127,6 +143,9 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	}})
 	a.standby, err = standby.New(standby.Options{Binary: config.Keepalived, RunDir: config.RunDir, Namespace: namespace, Logger: config.Logger})
 	if err != nil {
+		return nil, err
+	}
+	if a.updater, err = a.newUpdater(boot); err != nil {
 		return nil, err
 	}
 	a.events, err = openEvents(filepath.Join(config.RunDir, haproxy.EventsSocket))

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/octavo-lb/octavo/agent/probe"
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/firewall"
@@ -53,6 +55,9 @@ func (a *Agent) apply(ctx context.Context) {
 			continue
 		}
 		retry.Stop()
+		if !a.join(ctx, state) {
+			continue
+		}
 		a.config.Logger.Info("in force", "lb", state.LB, "generation", state.Generation, "took", time.Since(start).Round(time.Millisecond))
 		a.remember(state)
 	}
@@ -67,11 +72,8 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State, done func(*agent
 	if err := a.fetchSecrets(ctx, state); err != nil {
 		return err
 	}
-	config, err := a.proxy.Prepare(ctx, state)
+	config, err := a.check(ctx, state)
 	if err != nil {
-		return err
-	}
-	if err := a.datagram.Check(ctx, state); err != nil {
 		return err
 	}
 	vrrp, err := a.buildVRRP(state)
@@ -101,15 +103,32 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State, done func(*agent
 	return nil
 }
 
+// check lets HAProxy and nft judge, at the same time: each takes most of a tenth of a second on a busy machine.
+func (a *Agent) check(ctx context.Context, state *agentapi.State) (config *haproxy.Config, err error) {
+	var g errgroup.Group
+	g.Go(func() error {
+		prepared, err := a.proxy.Prepare(ctx, state)
+		config = prepared
+		return err
+	})
+	g.Go(func() error { return a.datagram.Check(ctx, state) })
+	err = g.Wait()
+	return config, err
+}
+
 // change makes the daemons serve what was prepared.
 func (a *Agent) change(ctx context.Context, state *agentapi.State, config *haproxy.Config, vrrp string) error {
+	if err := a.relay.Want(state.Logging); err != nil {
+		return err
+	}
 	if err := a.proxy.Apply(ctx, config); err != nil {
 		return err
 	}
 	if err := a.datagram.Apply(ctx, state); err != nil {
 		return err
 	}
-	if err := a.standby.Apply(vrrp); err != nil {
+	// Clients come only now that they are served.
+	if err := errors.Join(a.network.Raise(ctx, state), a.standby.Apply(vrrp)); err != nil {
 		return err
 	}
 	a.prober.Set(ctx, probe.Targets(state, func(p lb.Pool, m lb.HealthMonitor) bool {

@@ -17,10 +17,11 @@ type board struct {
 	next    chan struct{} // closed and made anew when a newer state is wanted
 	arrived chan struct{} // a newer state is wanted
 	changed chan struct{} // there is something to report
+	settled chan struct{} // another state is in force
 }
 
 func newBoard() *board {
-	return &board{next: make(chan struct{}), arrived: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &board{next: make(chan struct{}), arrived: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan struct{}, 1)}
 }
 
 // want takes in a state and tells whether it is newer than any before: an older one is refused, whoever sends it.
@@ -68,6 +69,7 @@ func (b *board) inForce(s *agentapi.State) {
 	defer b.mu.Unlock()
 	b.applied, b.failure, b.failed = s, "", 0
 	tell(b.changed)
+	tell(b.settled)
 }
 
 func (b *board) fail(s *agentapi.State, err error) {

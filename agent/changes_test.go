@@ -74,9 +74,11 @@ func TestManyChanges(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("%d changes in %v: p50 %v, p99 %v; %.0f requests/s; %d of them by a reload", changes, elapsed.Round(time.Millisecond),
 		took[len(took)/2].Round(time.Millisecond), took[len(took)*99/100].Round(time.Millisecond), float64(load.requests.Load())/elapsed.Seconds(), reloads(t, w))
+	neverGoBack(t, w.controller.Reports())
 	for _, r := range w.controller.Reports()[seen:] {
 		for _, m := range r.Members {
-			if m.Status != lb.Online && m.Status != lb.NoMonitor && m.Status != lb.Draining {
+			idle := m.ID == "m3" && m.Status == lb.Offline
+			if m.Status != lb.Online && m.Status != lb.NoMonitor && m.Status != lb.Draining && !idle {
 				t.Errorf("in report %d of generation %d %s, which was well, is %s: %s", r.Sequence, r.Applied, m.ID, m.Status, m.Detail)
 			}
 		}
@@ -88,6 +90,24 @@ func TestManyChanges(t *testing.T) {
 	}
 }
 
+// neverGoBack compares each listener's counters with what was reported of it before.
+func neverGoBack(t *testing.T, reports []agentapi.Report) {
+	t.Helper()
+	last := map[string]agentapi.ListenerHealth{}
+	for _, r := range reports {
+		for _, l := range r.Listeners {
+			before := last[l.ID]
+			if l.TotalConnections < before.TotalConnections || l.RequestErrors < before.RequestErrors || l.BytesIn < before.BytesIn || l.BytesOut < before.BytesOut {
+				t.Errorf("in report %d of generation %d listener %s counts %+v, after %+v", r.Sequence, r.Applied, l.ID, l, before)
+			}
+			last[l.ID] = l
+		}
+	}
+	if l := last["l1"]; l.TotalConnections == 0 || l.BytesOut == 0 {
+		t.Errorf("nothing was counted: %+v", l)
+	}
+}
+
 // states makes states that all serve HTTP, TLS, a tunnel and UDP by two members at least, and differ in all else.
 type states struct {
 	ca      *instancetest.CA
@@ -95,24 +115,27 @@ type states struct {
 	secrets map[string][]byte
 
 	weights                     [2]int
-	extra, backup               bool
+	extra, backup, sni          bool
+	log, hsts, idle, redirect   bool
+	monitor, limits             string
 	extraListener               int
 	timeout                     int
-	policy, headers, monitor    bool
+	policy, headers             bool
 	algorithm, algorithm2, sess string
 }
 
 func (g *states) renew() {
 	g.secrets = map[string][]byte{}
 	g.secrets["c1"], _ = g.ca.Issue("one.example.com")
+	g.secrets["c2"], _ = g.ca.Issue("two.example.com")
 	g.weights = [2]int{1, 1}
-	g.timeout, g.algorithm, g.algorithm2, g.monitor = 50000, "ROUND_ROBIN", "ROUND_ROBIN", true
+	g.timeout, g.algorithm, g.algorithm2, g.monitor = 50000, "ROUND_ROBIN", "ROUND_ROBIN", "HTTP, url_path: /healthcheck"
 }
 
 // change changes one thing.
 func (g *states) change() {
 	pick := func(from ...string) string { return from[g.random.IntN(len(from))] }
-	switch g.random.IntN(12) {
+	switch g.random.IntN(19) {
 	case 0, 1:
 		g.weights = [2]int{1 + g.random.IntN(10), 1 + g.random.IntN(10)}
 	case 2, 3:
@@ -134,6 +157,20 @@ func (g *states) change() {
 		g.sess = pick("", ", session_persistence: {type: SOURCE_IP}", ", session_persistence: {type: HTTP_COOKIE}")
 	case 11:
 		g.secrets["c1"], _ = g.ca.Issue("one.example.com")
+	case 12:
+		g.sni = !g.sni
+	case 13:
+		g.monitor = pick("HTTP, url_path: /healthcheck", "HTTP, url_path: /, http_version: 1.1, domain_name: a.example.com", "TCP", "PING", "")
+	case 14:
+		g.limits = pick("", ", connection_limit: 5000", ", allowed_cidrs: [10.0.0.0/8]", ", allowed_cidrs: [10.0.0.0/24, '2001:db8::/32']")
+	case 15:
+		g.log = !g.log
+	case 16:
+		g.hsts = !g.hsts
+	case 17:
+		g.idle = !g.idle
+	case 18:
+		g.redirect = !g.redirect
 	}
 }
 
@@ -157,8 +194,9 @@ func (g *states) text() string {
 		headers = ", insert_headers: {X-Forwarded-For: 'true'}"
 	}
 	b.WriteString("listeners:\n")
-	fmt.Fprintf(&b, "  - {id: l1, protocol: HTTP, protocol_port: 80, default_pool_id: p1, timeout_client_data: %d%s}\n", g.timeout, headers)
-	fmt.Fprintf(&b, "  - {id: l2, protocol: TERMINATED_HTTPS, protocol_port: 443, default_pool_id: p1, default_tls_container_ref: c1, alpn_protocols: [h2, http/1.1]}\n")
+	fmt.Fprintf(&b, "  - {id: l1, protocol: HTTP, protocol_port: 80, default_pool_id: p1, timeout_client_data: %d%s%s}\n", g.timeout, headers, g.limits)
+	fmt.Fprintf(&b, "  - {id: l2, protocol: TERMINATED_HTTPS, protocol_port: 443, default_pool_id: p1, default_tls_container_ref: c1, sni_container_refs: [%s], alpn_protocols: [h2, http/1.1]%s}\n",
+		iff(g.sni, "c2"), iff(g.hsts, ", hsts_max_age: 100"))
 	fmt.Fprintf(&b, "  - {id: l3, protocol: HTTP, protocol_port: 8080, default_pool_id: p3}\n")
 	fmt.Fprintf(&b, "  - {id: l4, protocol: UDP, protocol_port: 53, default_pool_id: p4}\n")
 	for i := range g.extraListener {
@@ -174,19 +212,33 @@ func (g *states) text() string {
 		fmt.Fprintf(&b, "  - {id: t%d, pool_id: p5, address: 10.0.0.%d, protocol_port: 80}\n", i+1, 11+i)
 	}
 	if g.extra {
-		b.WriteString("  - {id: m3, pool_id: p1, address: 10.0.0.13, protocol_port: 80}\n")
+		fmt.Fprintf(&b, "  - {id: m3, pool_id: p1, address: 10.0.0.13, protocol_port: 80%s}\n", iff(g.idle, ", admin_state_up: false"))
 	}
 	if g.backup {
 		b.WriteString("  - {id: m4, pool_id: p1, address: 10.0.0.13, protocol_port: 80, backup: true}\n")
 	}
 	b.WriteString("  - {id: w1, pool_id: p3, address: 10.0.0.13, protocol_port: 8080}\n")
-	b.WriteString("monitors:\n  - {id: h1, pool_id: p1, type: HTTP, delay: 1, timeout: 1, max_retries: 1, url_path: /healthcheck}\n")
-	b.WriteString("  - {id: h4, pool_id: p4, type: UDP-CONNECT, delay: 1, timeout: 1, max_retries: 1}\n")
-	if g.policy {
-		b.WriteString("policies: [{id: y1, listener_id: l1, action: REJECT}]\n")
-		b.WriteString("rules: [{id: r1, l7policy_id: y1, type: PATH, compare_type: STARTS_WITH, value: /forbidden}]\n")
+	b.WriteString("monitors:\n  - {id: h4, pool_id: p4, type: UDP-CONNECT, delay: 1, timeout: 1, max_retries: 1}\n")
+	if g.monitor != "" {
+		fmt.Fprintf(&b, "  - {id: h1, pool_id: p1, delay: 1, timeout: 1, max_retries: 1, type: %s}\n", g.monitor)
+	}
+	if g.policy || g.redirect {
+		policies := iff(g.policy, "{id: y1, listener_id: l1, action: REJECT}, ") + iff(g.redirect, "{id: y2, listener_id: l1, action: REDIRECT_TO_POOL, redirect_pool_id: p3}")
+		rules := iff(g.policy, "{id: r1, l7policy_id: y1, type: PATH, compare_type: STARTS_WITH, value: /forbidden}, ") +
+			iff(g.redirect, "{id: r2, l7policy_id: y2, type: HOST_NAME, compare_type: EQUAL_TO, value: elsewhere.example.com}")
+		fmt.Fprintf(&b, "policies: [%s]\nrules: [%s]\n", policies, rules)
+	}
+	if g.log {
+		b.WriteString("logging: {flow: {local: true}, admin: {local: true}}\n")
 	}
 	return b.String()
+}
+
+func iff(condition bool, text string) string {
+	if condition {
+		return text
+	}
+	return ""
 }
 
 // right tells whether all members that are checked are ONLINE.
@@ -276,13 +328,7 @@ func ok(response *http.Response, err error) error {
 // reloads asks HAProxy's master how often it was reloaded.
 func reloads(t *testing.T, w *world) int {
 	t.Helper()
-	cmd := w.instance.Command("socat", "-t5", "unix-connect:/run/octavo/haproxy/master.sock", "-")
-	cmd.Stdin = strings.NewReader("show proc\n")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(w.instance.Master(t, "show proc")) {
 		if f := strings.Fields(line); len(f) > 2 && f[1] == "master" {
 			n, _ := strconv.Atoi(f[2])
 			return n

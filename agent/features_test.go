@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/octavo-lb/octavo/agent/instancetest"
 )
 
 // TestL7 sends requests that policies act on.
@@ -224,7 +226,7 @@ pools: [{id: p1, protocol: HTTP, lb_algorithm: ROUND_ROBIN}]
 members:
   - {id: m6, pool_id: p1, address: '2001:db8::11', protocol_port: 80}
   - {id: m9, pool_id: p1, address: 10.0.9.1, protocol_port: 80}
-monitors: [{id: h1, pool_id: p1, type: PING, delay: 1, timeout: 1, max_retries: 1}]
+monitors: [{id: h1, pool_id: p1, type: PING, delay: 1, timeout: 1, max_retries: 1, max_retries_down: 3}]
 `
 	w.put(t, basic)
 	generation := w.want(t, dual)
@@ -297,4 +299,64 @@ func TestPrometheus(t *testing.T) {
 	if response.StatusCode != http.StatusNotFound {
 		t.Errorf("/ is answered %s", response.Status)
 	}
+}
+
+// TestLogs: requests and what happens to members, to a syslog target on the management side and to files.
+func TestLogs(t *testing.T) {
+	w := newWorld(t)
+	w.instance.StartAgent(t)
+	target := w.instance.ListenUDP(t)
+	lines := make(chan string, 100)
+	go func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, _, err := target.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			lines <- string(buffer[:n])
+		}
+	}()
+	await := func(parts ...string) {
+		t.Helper()
+		for timeout := time.After(10 * time.Second); ; {
+			select {
+			case line := <-lines:
+				if containsAll(line, parts) {
+					return
+				}
+			case <-timeout:
+				t.Fatalf("no line with %q", parts)
+			}
+		}
+	}
+	w.put(t, basic+fmt.Sprintf("logging: {flow: {targets: ['%[1]s']}, admin: {targets: ['%[1]s'], facility: 1}}\nproject_id: project1\n", target.LocalAddr()))
+	w.controller.Await(t, 5*time.Second, "both members ONLINE", membersAre("ONLINE", "ONLINE"))
+	get(t, w.net.HTTPClient(false), "http://10.0.0.100/some?thing")
+	await("<134>1 ", " amphora-"+instancetest.AmphoraID+" haproxy ", "project1 lb1 l1 10.0.0.1 ", `"GET /some?thing HTTP/1.1" 200 `)
+	w.web[0].Ill.Store(true)
+	await("<141>1 ", "p1:l1/m1 is DOWN")
+	w.put(t, basic+fmt.Sprintf("logging: {flow: {targets: ['%[1]s'], facility: 7}, admin: {targets: ['%[1]s'], facility: 1}}\n", target.LocalAddr()))
+	await("<142>1 ", " octavo-agent - - - ", `msg="in force"`, "lb=lb1", "generation=")
+
+	w.put(t, basic+"logging: {flow: {local: true}}\n")
+	get(t, w.net.HTTPClient(false), "http://10.0.0.100/to-a-file")
+	eventually(t, 5*time.Second, "the request is in the file", func() bool {
+		out, _ := w.instance.Command("cat", "/var/lib/octavo/log/flow.log").Output()
+		return strings.Contains(string(out), `"GET /to-a-file HTTP/1.1" 200 `)
+	})
+	w.put(t, basic)
+	get(t, w.net.HTTPClient(false), "http://10.0.0.100/secret")
+	if out, err := w.instance.Command("grep", "-c", "secret", "/var/lib/octavo/log/flow.log").Output(); err == nil {
+		t.Errorf("a request was logged though nothing is to be: %s", out)
+	}
+}
+
+func containsAll(s string, parts []string) bool {
+	for _, p := range parts {
+		if !strings.Contains(s, p) {
+			return false
+		}
+	}
+	return true
 }

@@ -20,6 +20,9 @@ func (a *Agent) listen(ctx context.Context) {
 		case err == nil:
 			b = backoff{}
 			continue
+		case isStandDown(err):
+			a.standDown(ctx, err)
+			b.pause = time.Minute
 		case errors.Is(err, controller.ErrGone):
 			a.config.Logger.Info("the amphora is to be deleted")
 			b.pause = time.Minute

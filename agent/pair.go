@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/octavo-lb/octavo/agent/network"
 	"github.com/octavo-lb/octavo/agentapi"
@@ -19,6 +20,28 @@ func (a *Agent) buildVRRP(state *agentapi.State) (string, error) {
 		Interface: network.Name(state.Interfaces[i].MAC), TrackFile: a.standby.TrackFile(),
 	})
 }
+
+// join waits until keepalived has begun to speak: before that a state is not in force, for the amphora could not take the
+// VIPs when the other one goes. It answers false if a newer state is wanted before, or the context ends.
+func (a *Agent) join(ctx context.Context, state *agentapi.State) bool {
+	if state.VRRP == nil || !a.standby.Wanted() {
+		return true
+	}
+	quiet := time.Until(a.standby.Started().Add(time.Duration(state.VRRP.Join) * time.Millisecond))
+	if quiet <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(quiet + joinMargin):
+		return true
+	case <-a.board.newerThan(state):
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// joinMargin is for keepalived to start, read its configuration and hear the other one.
+const joinMargin = 500 * time.Millisecond
 
 // vrrpState is who the amphora is in its pair, empty if it stands alone: MASTER is who has the VIP.
 func (a *Agent) vrrpState(state *agentapi.State) string {

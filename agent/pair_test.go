@@ -3,6 +3,7 @@ package agent_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +45,12 @@ members:
 	client.Timeout = 200 * time.Millisecond
 	first := get(t, client, "http://10.0.0.100/")
 
+	t.Run("keepalived has nothing to complain of", func(t *testing.T) {
+		log := w.instance.Output(t, "cat", "/run/octavo/keepalived.log")
+		if found := regexp.MustCompile(`(?im)^.*(warning|deprecated|unable|cannot|failed|not permitted|ignor).*$`).FindString(log); found != "" {
+			t.Errorf("it says %q", found)
+		}
+	})
 	t.Run("changes and agents that die do not move the VIP", func(t *testing.T) {
 		w.instance.SignalAgent(t, syscall.SIGKILL)
 		w.instance.StartAgent(t)

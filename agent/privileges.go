@@ -9,12 +9,12 @@ import (
 )
 
 // kept are the capabilities that the agent uses all its life: to set up the namespace (SYS_ADMIN, NET_ADMIN, NET_RAW for
-// announcements and checks), to start HAProxy as another user (SETUID, SETGID) and to get along with its files and
-// processes (CHOWN, DAC_OVERRIDE, FOWNER, KILL).
+// announcements and checks), to start HAProxy as another user (SETUID, SETGID), to get along with its files and processes
+// (CHOWN, DAC_OVERRIDE, FOWNER, KILL), and to let keepalived speak in time however busy the machine is (SYS_NICE).
 func kept() []uint {
 	return []uint{
 		unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN,
-		unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_KILL,
+		unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_KILL, unix.CAP_SYS_NICE,
 	}
 }
 
@@ -27,6 +27,10 @@ func dropPrivileges() error {
 	}
 	for c := uint(0); c <= unix.CAP_LAST_CAP; c++ {
 		if keep[c/32]&(1<<(c%32)) != 0 {
+			continue
+		}
+		// An agent that took another one's place has it dropped already, and could not drop it any more.
+		if has, _, e := syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_READ, uintptr(c), 0); e == 0 && has == 0 {
 			continue
 		}
 		// EINVAL: this kernel has no such capability.

@@ -94,6 +94,64 @@ func TestTLS(t *testing.T) {
 			t.Error("HAProxy was reloaded")
 		}
 	})
+	t.Run("certificates come and go without a reload", func(t *testing.T) {
+		pid := workerPID(t, w)
+		shown := func(name string) string {
+			t.Helper()
+			client := w.https(ca, name)
+			client.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+			response, err := client.Get("https://10.0.0.100/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			return response.TLS.PeerCertificates[0].DNSNames[0]
+		}
+		lists := map[string]string{
+			"[c2]": "one two one one", "[c2, c3]": "one two three one", "[c2, c3, c4]": "one two three four", "[c3]": "one one three one", "[]": "one one one one",
+		}
+		more := map[string][]byte{"c1": secrets["c1"], "c2": c2}
+		more["c3"], _ = ca.Issue("three.example.com")
+		more["c4"], _ = ca.Issue("four.example.com")
+		for _, list := range []string{"[c2, c3]", "[c2, c3, c4]", "[c3]", "[]", "[c3]", "[c3]", "[]", "[c2]"} {
+			w.putSecret(t, strings.Replace(terminated, "[c2]", list, 1), more)
+			var got []string
+			for _, name := range []string{"one", "two", "three", "four"} {
+				got = append(got, strings.TrimSuffix(shown(name+".example.com"), ".example.com"))
+			}
+			if strings.Join(got, " ") != lists[list] {
+				t.Errorf("with %s clients are shown %v, want %s", list, got, lists[list])
+			}
+		}
+		if workerPID(t, w) != pid {
+			t.Error("HAProxy was reloaded")
+		}
+		w.instance.Output(t, "sh", "-c", "pkill -9 haproxy")
+		eventually(t, 10*time.Second, "HAProxy is back with the same certificates", func() bool {
+			client := w.https(ca, "two.example.com")
+			response, err := client.Get("https://10.0.0.100/")
+			if err != nil {
+				return false
+			}
+			response.Body.Close()
+			return true
+		})
+		// The default certificate takes a reload.
+		pid = workerPID(t, w)
+		w.putSecret(t, strings.NewReplacer("[c2]", "[c1]", "default_tls_container_ref: c1", "default_tls_container_ref: c2").Replace(terminated), more)
+		if got := shown("elsewhere.example.com"); got != "two.example.com" || workerPID(t, w) == pid {
+			t.Errorf("clients are shown %s", got)
+		}
+		// Where there is none, the first of those by name is.
+		byName := strings.Replace(terminated, "default_tls_container_ref: c1, ", "", 1)
+		for _, c := range []struct{ list, want string }{{"[c2]", "two"}, {"[c3, c2]", "three"}, {"[c2, c3]", "two"}, {"[c4]", "four"}} {
+			w.putSecret(t, strings.Replace(byName, "[c2]", c.list, 1), more)
+			if got := shown("elsewhere.example.com"); got != c.want+".example.com" {
+				t.Errorf("with %s and no default, clients are shown %s, want %s", c.list, got, c.want)
+			}
+		}
+		w.putSecret(t, terminated, secrets)
+	})
 	t.Run("keys are in memory only", func(t *testing.T) {
 		needle := strings.Split(string(secrets["c1"]), "\n")
 		key := needle[len(needle)-3]

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octavo-lb/octavo/agent/probe"
+	"github.com/octavo-lb/octavo/agent/relay"
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/firewall"
 	"github.com/octavo-lb/octavo/haproxy"
@@ -58,12 +59,19 @@ type watcher struct {
 	sequence int64
 	retryAt  time.Time
 	failing  bool
+	vrrp     string // as it was logged
+
+	renewedAt time.Time // because the controller asked for it
 
 	blindSince time.Time // HAProxy has not answered since
 }
 
 func (w *watcher) look(ctx context.Context) {
 	report := w.report(ctx)
+	if report.VRRPState != w.vrrp {
+		w.agent.config.Logger.Info("this amphora's part in its pair changed", "vrrp", report.VRRPState, "before", w.vrrp)
+		w.vrrp = report.VRRPState
+	}
 	now := time.Now()
 	due := now.Sub(w.toldAt) >= w.interval
 	if w.told != nil && !due && sameNews(w.told, &report) || now.Before(w.retryAt) || !w.agent.controller.Enrolled() {
@@ -81,9 +89,27 @@ func (w *watcher) look(ctx context.Context) {
 		return
 	}
 	w.told, w.toldAt, w.failing = &report, now, false
+	if report.Applied > 0 && report.Failure == "" {
+		w.agent.updater.Confirm()
+	}
 	if answer.Interval > 0 {
 		w.interval = answer.Interval
 	}
+	if answer.Renew && now.Sub(w.renewedAt) >= renewRetry {
+		w.renewedAt = now
+		w.renew(ctx)
+	}
+}
+
+// renew takes over CAs that have changed, with a certificate of the new one.
+func (w *watcher) renew(ctx context.Context) {
+	logger := w.agent.config.Logger
+	if err := w.agent.controller.Renew(ctx); err != nil {
+		logger.Warn("cannot renew the certificate as the controller asks, it will ask again", "err", err)
+		return
+	}
+	w.toldAt = time.Time{} // so that the controller learns at once what is trusted now
+	logger.Info("renewed the certificate, as a CA has changed")
 }
 
 func (w *watcher) report(ctx context.Context) agentapi.Report {
@@ -91,9 +117,11 @@ func (w *watcher) report(ctx context.Context) agentapi.Report {
 	a.changing.RLock()
 	defer a.changing.RUnlock()
 	applied, failure, failed := a.board.read()
+	refused, why := a.updater.Refused()
 	r := agentapi.Report{
+		Program: a.updater.Running(), ProgramRefused: refused, ProgramFailure: why,
 		Boot: a.boot, Failure: failure, FailedGen: failed, Version: a.config.Version,
-		Capabilities: slices.Concat(haproxy.Capabilities(), firewall.Capabilities(), keepalived.Capabilities()),
+		Capabilities: slices.Concat(a.abilities(), haproxy.Capabilities(), firewall.Capabilities(), keepalived.Capabilities()),
 		Daemons:      map[string]string{"haproxy": a.proxy.Version().String()},
 	}
 	if applied == nil {
@@ -169,7 +197,7 @@ func listeners(state *agentapi.State, rows []haproxy.Row, ledger *ledger) []agen
 
 // sameNews tells whether two reports differ in nothing but counters.
 func sameNews(a, b *agentapi.Report) bool {
-	return a.Applied == b.Applied && a.Failure == b.Failure && a.FailedGen == b.FailedGen && a.VRRPState == b.VRRPState &&
+	return a.ProgramRefused == b.ProgramRefused && a.Applied == b.Applied && a.Failure == b.Failure && a.FailedGen == b.FailedGen && a.VRRPState == b.VRRPState &&
 		slices.EqualFunc(a.Members, b.Members, func(x, y agentapi.MemberHealth) bool {
 			return x.ID == y.ID && x.PoolID == y.PoolID && x.Status == y.Status
 		}) &&
@@ -198,9 +226,11 @@ func openEvents(path string) (*net.UnixConn, error) {
 func (a *Agent) readEvents(events chan struct{}) {
 	buffer := make([]byte, 64<<10)
 	for {
-		if _, err := a.events.Read(buffer); err != nil {
+		n, err := a.events.Read(buffer)
+		if err != nil {
 			return
 		}
+		a.relay.Admin("haproxy", relay.Notice, string(buffer[:n]))
 		tell(events)
 	}
 }

@@ -22,9 +22,17 @@ const (
 	PathReport = "/agent/v1/report"
 	// PathRenew takes an EnrollRequest (POST) and answers a Certificate.
 	PathRenew = "/agent/v1/certificate"
+	// PathDrained takes an empty POST from an amphora that was told to stand down, when its clients' connections have ended.
+	PathDrained = "/agent/v1/drained"
+	// PathProgram answers the agent program that the wanted state names (GET PathProgram + "/" + digest), as it is.
+	PathProgram = "/agent/v1/programs"
 	// PathSecret answers one secret that the wanted state refers to (GET PathSecret + "/" + digest), as a SecretBundle.
 	PathSecret = "/agent/v1/secrets"
 )
+
+// StandDown is a header of the answer 410: another amphora waits to take this one's place, which should end its clients'
+// connections in peace, take no new ones, and say when that is done (PathDrained). Its value is how long it may take.
+const StandDown = "Octavo-Stand-Down"
 
 // AmphoraURI is the URI SAN that binds a certificate to an amphora.
 func AmphoraURI(id string) string { return "spiffe://octavo/amphora/" + id }
@@ -35,9 +43,12 @@ type Boot struct {
 	AmphoraID   string    `json:"amphora_id"`
 	Controllers []string  `json:"controllers"` // https://host:port, tried in turn
 	ServerName  string    `json:"server_name"` // checked in the controller's certificate
-	ServerCA    string    `json:"server_ca"`   // PEM bundle of the controller CA
 	Token       string    `json:"token"`       // one-time enrolment token
 	TokenExpiry time.Time `json:"token_expiry"`
+	// ProgramKey is what signatures of agent programs are checked with: an Ed25519 public key in base64. Without it the agent
+	// runs no program but that of its image.
+	ProgramKey string `json:"program_key,omitempty"`
+	Trust
 }
 
 // EnrollRequest asks for a certificate for a key that never leaves the instance.
@@ -45,11 +56,11 @@ type EnrollRequest struct {
 	CSR string `json:"csr"` // PEM
 }
 
-// Certificate is what the issuing CA signed, and the CA bundle that the agent trusts from now on.
+// Certificate is what the issuing CA signed, and what the agent trusts from now on.
 type Certificate struct {
 	Certificate string    `json:"certificate"` // PEM, leaf first
-	ServerCA    string    `json:"server_ca"`   // PEM bundle
 	RenewAfter  time.Time `json:"renew_after"`
+	Trust
 }
 
 // State is what one amphora shall do. It is complete: what is not in it shall not be there.
@@ -74,6 +85,8 @@ type State struct {
 	Secrets   map[string]Secret `json:"secrets,omitempty"` // key manager reference → which version of it
 	Logging   *Logging          `json:"logging,omitempty"`
 	Options   map[string]string `json:"options,omitempty"` // tuning by the operator or the flavor
+	// Program is the agent that the amphora is to run; nil for the one that it does.
+	Program *Program `json:"program,omitempty"`
 }
 
 // Member, Monitor and Rule carry the parent that their wire form leaves out.
@@ -115,9 +128,12 @@ type VIP struct {
 
 // VRRP is the amphora's part in an active-standby pair.
 type VRRP struct {
-	RouterID  int          `json:"router_id"` // 1-255
-	Priority  int          `json:"priority"`
-	Interval  int          `json:"interval_ms"`
+	RouterID int `json:"router_id"` // 1-255
+	Priority int `json:"priority"`
+	Interval int `json:"interval_ms"`
+	// Join is how long to keep quiet after a start, in milliseconds: while the other amphora serves already, it may take a
+	// moment until this one hears of that.
+	Join      int          `json:"join_ms,omitempty"`
 	Address   netip.Addr   `json:"address"`
 	Peers     []netip.Addr `json:"peers"`
 	PeerNames []string     `json:"peer_names"`
@@ -134,12 +150,24 @@ type SecretBundle struct {
 	PEM []byte `json:"pem"`
 }
 
-// Logging says where the load balancer's logs go; nil is off.
+// Logging says where the load balancer's logs go; nil is nowhere.
 type Logging struct {
-	Targets []string `json:"targets"`
-	Flow    bool     `json:"flow"`
-	Admin   bool     `json:"admin"`
-	Format  string   `json:"format"`
+	Flow   *Log   `json:"flow,omitempty"`   // a line for each request or connection
+	Admin  *Log   `json:"admin,omitempty"`  // what happened to the load balancer, and what the agent has to say
+	Format string `json:"format,omitempty"` // of flow lines, in HAProxy's language; empty for Octavia's
+	// How targets are spoken to.
+	Protocol string        `json:"protocol,omitempty"` // UDP (also when empty) or TCP
+	Retries  int           `json:"retries,omitempty"`  // attempts to reach one that fails, before the next one gets the lines
+	Interval time.Duration `json:"interval,omitempty"` // between attempts; for so long one that failed is left alone
+	Queue    int           `json:"queue,omitempty"`    // lines that wait at most; 0 for the agent's choice
+}
+
+// Log says where the lines of one kind go.
+type Log struct {
+	Targets  []string `json:"targets,omitempty"` // HOST:PORT of syslog servers; the first that can be reached gets the lines
+	Facility int      `json:"facility"`          // LOG_LOCAL0 to 7
+	Local    bool     `json:"local,omitempty"`   // keep them in files in the amphora
+	Kernel   bool     `json:"kernel,omitempty"`  // the kernel's messages, too
 }
 
 // Report is sent at once when Applied, Failure or any status changes, and every ReportAnswer.Interval otherwise.
@@ -156,6 +184,12 @@ type Report struct {
 	Members      []MemberHealth    `json:"members"`              // all with a verdict
 	Listeners    []ListenerHealth  `json:"listeners"`
 	Daemons      map[string]string `json:"daemons,omitempty"` // name → version
+	// Program is the digest of the agent that runs. ProgramRefused is that of the wanted one if it does not, and
+	// ProgramFailure why.
+	Program        string `json:"program,omitempty"`
+	ProgramRefused string `json:"program_refused,omitempty"`
+	ProgramFailure string `json:"program_failure,omitempty"`
+	Trust          string `json:"trust,omitempty"` // ID of the Trust in use
 }
 
 // MemberHealth is one member as this amphora sees it in one pool.
@@ -181,4 +215,6 @@ type ListenerHealth struct {
 // ReportAnswer tells the agent how often to report.
 type ReportAnswer struct {
 	Interval time.Duration `json:"interval_ns"`
+	// Renew asks the agent to renew its certificate now: a CA has changed.
+	Renew bool `json:"renew,omitempty"`
 }

@@ -25,7 +25,7 @@ func (e *edit) addPool(d *poolDraft) (id string, err error) {
 	}
 	for _, m := range d.members {
 		m.PoolID = p.ID
-		if err := e.addMember(m); err != nil {
+		if _, err := e.addMember(m); err != nil {
 			return "", err
 		}
 	}
@@ -41,14 +41,14 @@ func (e *edit) addMonitor(m lb.HealthMonitor) error {
 	return nil
 }
 
-func (e *edit) addMember(m lb.Member) error {
+func (e *edit) addMember(m lb.Member) (id string, err error) {
 	e.begin(&m.Meta)
 	if m.RequestSriov {
 		switch may, err := e.memberSRIOV(); {
 		case err != nil:
-			return err
+			return "", err
 		case !may:
-			return lb.Refuse(lb.DisabledOption, "The load balancer flavor does not allow SR-IOV member ports.")
+			return "", lb.Refuse(lb.DisabledOption, "The load balancer flavor does not allow SR-IOV member ports.")
 		}
 		m.VnicType = "direct"
 	}
@@ -56,10 +56,10 @@ func (e *edit) addMember(m lb.Member) error {
 		m.OperatingStatus = lb.NoMonitor
 	}
 	if err := e.s.Rules.ValidateMember(e.tree, &m, nil); err != nil {
-		return err
+		return "", err
 	}
 	e.tree.Members = append(e.tree.Members, m)
-	return nil
+	return m.ID, nil
 }
 
 // addListener adds a listener. pools are those of the request by name.
@@ -95,7 +95,7 @@ func (e *edit) addPolicy(d *policyDraft, pools map[string]string) (id string, er
 		}
 		given = attr.Given{"action": true, "redirect_pool_id": true, "redirect_prefix": d.given["redirect_prefix"]}
 	}
-	if err := e.s.Rules.ValidatePolicy(e.tree, &p, given); err != nil {
+	if err := e.s.Rules.ValidatePolicy(e.tree, e.can(), &p, given); err != nil {
 		return "", err
 	}
 	e.tree.Policies = append(e.tree.Policies, p)

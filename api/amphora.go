@@ -100,20 +100,7 @@ func (s *Server) listAmphorae(c *call) error {
 		if projectID := c.URL.Query().Get("project_id"); projectID != "" {
 			views = slices.DeleteFunc(views, func(a amphora) bool { return a.projectID != projectID })
 		}
-		table := attr.Of[amphora]()
-		views, more, err := pick(views, table, func(a *amphora) *string { return &a.ID }, q)
-		if err != nil {
-			return err
-		}
-		b := []byte(`{"amphorae":[`)
-		for i := range views {
-			b = append(attr.Close(table.AppendMembers(append(b, '{'), &views[i], fieldsOf(c)), '}'), ',')
-		}
-		b = append(attr.Close(b, ']'), `,"amphorae_links":[`...)
-		if more {
-			b = c.appendLink(b, "next", views[len(views)-1].ID, q.Limit, false)
-		}
-		return c.write(200, append(attr.Close(b, ']'), '}'))
+		return writePicked(s, c, views, memoryList[amphora]{attr.Of[amphora](), func(a *amphora) *string { return &a.ID }, "amphorae", "amphorae_links"}, q)
 	}, "project_id")
 }
 
@@ -138,7 +125,7 @@ func (s *Server) showAmphora(c *call) error {
 	if err != nil {
 		return err
 	}
-	b := attr.Of[amphora]().AppendMembers([]byte(`{"amphora":{`), &views[0], fieldsOf(c))
+	b := attr.Of[amphora]().AppendMembers([]byte(`{"amphora":{`), &views[0], s.fieldsOf(c))
 	return c.write(200, append(attr.Close(b, '}'), '}'))
 }
 

@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"log/slog"
 	"net/http"
 	"time"
@@ -32,6 +33,8 @@ type Config struct {
 	Providers []Provider
 	// Topology is that of load balancers whose flavor names none: SINGLE when empty, or ACTIVE_STANDBY.
 	Topology string
+	// ProgramKey is what amphorae check agent programs with; nil for amphorae that take none.
+	ProgramKey ed25519.PublicKey
 	// DefaultQuota limits projects that have no limits of their own; nil is no limit. Its ProjectID means nothing.
 	DefaultQuota store.Quota
 	// NewID makes an object's id: a random UUID.
@@ -46,10 +49,16 @@ type Config struct {
 	// Healthcheck lets /healthcheck tell whether the database can be reached, asking it every HealthcheckEvery; 0 is 5 s.
 	Healthcheck      bool
 	HealthcheckEvery time.Duration
+	// Stopping is closed when the service is about to end: answers that would never end by themselves end then. Nil for never.
+	Stopping <-chan struct{}
 	// Clock tells the time; time.Now when nil.
 	Clock func() time.Time
 	// MaxPage bounds the length of a list; 0 is 1000.
 	MaxPage int
+	// NoPages, NoSorting, NoFilters and NoFields pass over what a request for a list says of it.
+	NoPages, NoSorting, NoFilters, NoFields bool
+	// MaxBody bounds the bytes of a request's body; 0 is 114688.
+	MaxBody int
 	// ImmutableWhilePending refuses writes to a load balancer that has not converged yet, as Octavia does.
 	ImmutableWhilePending bool
 	// ListenerDefaults are an operator's defaults of listeners' attributes, such as timeout_client_data.

@@ -110,7 +110,7 @@ func (e *edit) batch(poolID string, drafts []memberDraft, keep bool) error {
 		return err
 	}
 	for _, m := range added {
-		if err := e.addMember(m); err != nil {
+		if _, err := e.addMember(m); err != nil {
 			return err
 		}
 	}

@@ -9,30 +9,39 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/octavo-lb/octavo/api"
+	"github.com/octavo-lb/octavo/cloud/noop"
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/store"
 	"github.com/octavo-lb/octavo/test/dbtest"
+	"github.com/octavo-lb/octavo/worker"
 )
 
 // arena is the API on one database, with a client that does nothing but ask.
 type arena struct {
-	b        *testing.B
-	database string
-	store    *store.Store
-	server   *httptest.Server
+	b          *testing.B
+	database   string
+	store      *store.Store
+	server     *httptest.Server
+	statements atomic.Int64 // that the store was asked
 }
 
 func newArena(b *testing.B, database string) *arena {
 	b.Helper()
-	s, err := store.Open(b.Context(), dbtest.DSN(b, database), store.Options{})
+	a := &arena{b: b, database: database}
+	count := func(context.Context, string, time.Duration, error) { a.statements.Add(1) }
+	s, err := store.Open(b.Context(), dbtest.DSN(b, database), store.Options{Trace: count})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -46,7 +55,7 @@ func newArena(b *testing.B, database string) *arena {
 	if err != nil {
 		b.Fatal(err)
 	}
-	a := &arena{b, database, s, httptest.NewServer(h)}
+	a.store, a.server = s, httptest.NewServer(h)
 	b.Cleanup(func() {
 		a.server.Close()
 		s.Close()
@@ -77,18 +86,21 @@ func (a *arena) do(method, path string, body any, want int) []byte {
 	return answer
 }
 
-// measure asks again and again, and reports latency, throughput and the CPU time of client and server together. after runs
-// in between and does not count.
+// measure asks again and again, and reports latency, throughput, statements, and the CPU time of client and service
+// together and of the database's server. after runs in between and does not count, except for the database.
 func (a *arena) measure(name string, f func(i int), after ...func()) {
 	a.b.Run(name, func(b *testing.B) {
 		var took []time.Duration
 		var all, used time.Duration
+		var statements int64
+		database := childrensCPU(b)
 		for i := 0; b.Loop(); i++ {
-			before, began := cpu(), time.Now()
+			asked, before, began := a.statements.Load(), cpu(), time.Now()
 			f(i)
 			took = append(took, time.Since(began))
 			all += took[i]
 			used += cpu() - before
+			statements += a.statements.Load() - asked
 			for _, f := range after {
 				f()
 			}
@@ -101,6 +113,8 @@ func (a *arena) measure(name string, f func(i int), after ...func()) {
 		b.ReportMetric(ms(took[len(took)*99/100]), prefix+"_p99_ms")
 		b.ReportMetric(n/all.Seconds(), prefix+"_per_s")
 		b.ReportMetric(used.Seconds()/n*1000, prefix+"_cpu_s_per_1000")
+		b.ReportMetric((childrensCPU(b)-database).Seconds()/n*1000, prefix+"_database_cpu_s_per_1000")
+		b.ReportMetric(float64(statements)/n, prefix+"_statements")
 		b.ReportMetric(0, "ns/op")
 	})
 }
@@ -124,6 +138,37 @@ func cpu() time.Duration {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// childrensCPU is what all processes that this one started have used, in steps of 10 ms: those of the database's server.
+func childrensCPU(b *testing.B) (sum time.Duration) {
+	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	parents, used := map[int]int{}, map[int]time.Duration{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var pid, parent, skip int
+		var user, system int64
+		_, rest, _ := strings.Cut(string(text), ") ")
+		fmt.Sscan(string(text), &pid)
+		var state, flags string
+		fmt.Sscan(rest, &state, &parent, &skip, &skip, &skip, &skip, &flags, &flags, &flags, &flags, &flags, &user, &system)
+		parents[pid], used[pid] = parent, time.Duration(user+system)*10*time.Millisecond
+	}
+	for pid := range parents {
+		for at := parents[pid]; at > 1; at = parents[at] {
+			if at == os.Getpid() {
+				sum += used[pid]
+				break
+			}
+		}
+	}
+	return sum
 }
 
 // fill puts n load balancers there, several at a time.
@@ -154,6 +199,38 @@ func (a *arena) fill(n int) (last string) {
 	return last
 }
 
+// active measures single-call creates of a full tree until ACTIVE, with a worker that has no cloud to wait for.
+func (a *arena) active() {
+	w := worker.New(worker.Options{Store: a.store, Cloud: noop.Cloud{}, Pretends: func(string) bool { return true }})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			a.b.Error(err)
+		}
+	}()
+	a.measure("create_full_until_active", func(i int) {
+		var made struct{ LoadBalancer struct{ ID string } }
+		json.Unmarshal(a.do("POST", lbs, full(i), 201), &made)
+		changed := a.store.Subscribe(ctx)
+		for {
+			p, err := a.store.Progress(ctx, made.LoadBalancer.ID)
+			if err != nil {
+				a.b.Fatal(err)
+			}
+			if p.ObservedGeneration >= p.Generation {
+				return
+			}
+			select {
+			case <-changed:
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	})
+}
+
 func full(i int) object {
 	member := func(n int) object { return object{"address": fmt.Sprintf("192.0.2.%d", n), "protocol_port": 80} }
 	return object{"loadbalancer": object{"name": fmt.Sprint("full", i), "vip_subnet_id": subA,
@@ -166,11 +243,13 @@ func full(i int) object {
 func BenchmarkAPI(b *testing.B) {
 	for _, database := range []string{"sqlite", "mariadb", "postgresql"} {
 		b.Run(database, func(b *testing.B) {
+			newArena(b, database).active()
 			a := newArena(b, database)
 			a.measure("list_0", func(int) { a.do("GET", lbs, nil, 200) })
 			have := 0
 			for _, n := range []int{100, 1000, 100_000} {
 				id := a.fill(n - have)
+				a.converge(id) // as most are that somebody looks at
 				have = n
 				a.measure(fmt.Sprint("show_of_", n), func(int) { a.do("GET", lbs+"/"+id, nil, 200) })
 				a.measure(fmt.Sprint("page_50_of_", n), func(int) { a.do("GET", lbs+"?limit=50", nil, 200) })

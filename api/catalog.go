@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/octavo-lb/octavo/lb"
@@ -21,6 +20,7 @@ type shelf[T store.Entry] struct {
 	links    string // the member with links between pages, which Octavia spells in its own way
 	argument string
 	title    string
+	dropped  string // the title where an entry cannot be deleted, which Octavia spells in its own way
 	unique   string // what two of a name are called in the error
 	table    *attr.Table
 	key      func(*T) *string
@@ -39,7 +39,7 @@ func (s *Server) addShelves() {
 	})
 	addShelf(s, "flavorprofiles", shelf[lb.FlavorProfile]{
 		resource: "flavor-profile", member: "flavorprofile", plural: "flavorprofiles", links: "flavorprofile_links",
-		argument: "flavor_profile_", title: "Flavor Profile",
+		argument: "flavor_profile_", title: "Flavor Profile", dropped: "Flavor profile",
 		key: func(p *lb.FlavorProfile) *string { return &p.ID },
 		check: func(c *call, tx *store.Tx, now, was *lb.FlavorProfile, given attr.Given) error {
 			if was != nil && (given["flavor_data"] || given["provider_name"]) {
@@ -76,6 +76,7 @@ func (s *Server) addShelves() {
 
 func addShelf[T store.Entry](s *Server, path string, f shelf[T]) {
 	f.table = attr.Of[T]()
+	f.dropped = cmp.Or(f.dropped, f.title)
 	what, m := strings.ToLower(f.title), f.member
 	s.handle("GET /"+path, "List "+what+"s", "-> 200 "+m+"[]", func(c *call) error { return listEntries(s, c, &f) })
 	s.handle("POST /"+path, "Create a "+what, m+"+ -> 201 "+m, func(c *call) error { return addEntry(s, c, &f) })
@@ -111,9 +112,9 @@ func (f *shelf[T]) taken(name string, err error) error {
 	return err
 }
 
-func (f *shelf[T]) write(c *call, status int, object *T) error {
+func (f *shelf[T]) write(s *Server, c *call, status int, object *T) error {
 	b := attr.AppendName([]byte{'{'}, f.member)
-	b = attr.Close(f.table.AppendMembers(append(b, '{'), object, fieldsOf(c)), '}')
+	b = attr.Close(f.table.AppendMembers(append(b, '{'), object, s.fieldsOf(c)), '}')
 	return c.write(status, append(b, '}'))
 }
 
@@ -125,7 +126,7 @@ func showEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
 	if err != nil {
 		return absentEntry(f.title, c.PathValue("id"), err)
 	}
-	return f.write(c, 200, &object)
+	return f.write(s, c, 200, &object)
 }
 
 func addEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
@@ -153,7 +154,7 @@ func addEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
 	if err != nil {
 		return f.taken(fmt.Sprint(f.table.Find("name").Get(&object)), err)
 	}
-	return f.write(c, 201, &object)
+	return f.write(s, c, 201, &object)
 }
 
 func changeEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
@@ -184,7 +185,7 @@ func changeEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
 	if err != nil {
 		return f.taken(fmt.Sprint(f.table.Find("name").Get(&now)), err)
 	}
-	return f.write(c, 200, &now)
+	return f.write(s, c, 200, &now)
 }
 
 func dropEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
@@ -194,7 +195,7 @@ func dropEntry[T store.Entry](s *Server, c *call, f *shelf[T]) error {
 	id := c.PathValue("id")
 	err := s.Store.Write(c.Context(), func(tx *store.Tx) error { return store.DropEntry[T](c.Context(), tx, id) })
 	if err != nil {
-		return absentEntry(f.title, id, err)
+		return absentEntry(f.dropped, id, err)
 	}
 	return c.done(204)
 }
@@ -209,56 +210,6 @@ func listEntries[T store.Entry](s *Server, c *call, f *shelf[T]) error {
 		if err != nil {
 			return err
 		}
-		list, more, err := pick(list, f.table, f.key, q)
-		if err != nil {
-			return err
-		}
-		b := append(attr.AppendName([]byte{'{'}, f.plural), '[')
-		for i := range list {
-			b = append(attr.Close(f.table.AppendMembers(append(b, '{'), &list[i], fieldsOf(c)), '}'), ',')
-		}
-		b = append(attr.AppendName(append(attr.Close(b, ']'), ','), f.links), '[')
-		if more {
-			b = c.appendLink(b, "next", *f.key(&list[len(list)-1]), q.Limit, false)
-		}
-		return c.write(200, append(attr.Close(b, ']'), '}'))
+		return writePicked(s, c, list, memoryList[T]{f.table, f.key, f.plural, f.links}, q)
 	})
-}
-
-// pick applies a query to a list that is in memory.
-func pick[T any](list []T, table *attr.Table, key func(*T) *string, q store.Query) (picked []T, more bool, err error) {
-	for _, f := range q.Filters {
-		a := table.Find(f.Name)
-		if a == nil || a.Access&attr.Shown == 0 {
-			return nil, false, &store.QueryError{Part: "filter", Name: f.Name}
-		}
-		list = slices.DeleteFunc(list, func(o T) bool {
-			have := fmt.Sprint(a.Get(&o))
-			return !slices.ContainsFunc(f.Values, func(v string) bool { return strings.EqualFold(v, have) && (v == have || a.Type == attr.Boolean) })
-		})
-	}
-	for _, k := range slices.Backward(q.Sort) {
-		a := table.Find(k.Name)
-		if a == nil {
-			return nil, false, &store.QueryError{Part: "sort_key", Name: k.Name}
-		}
-		slices.SortStableFunc(list, func(x, y T) int {
-			order := cmp.Compare(fmt.Sprint(a.Get(&x)), fmt.Sprint(a.Get(&y)))
-			if k.Desc {
-				return -order
-			}
-			return order
-		})
-	}
-	if q.Marker != "" {
-		at := slices.IndexFunc(list, func(o T) bool { return *key(&o) == q.Marker })
-		if at < 0 {
-			return nil, false, &store.QueryError{Part: "marker", Name: q.Marker}
-		}
-		list = list[at+1:]
-	}
-	if len(list) > q.Limit {
-		return list[:q.Limit], true, nil
-	}
-	return list, false, nil
 }

@@ -64,7 +64,7 @@ func TestFlavors(t *testing.T) {
 	root.put("/v2/lbaas/flavorprofiles/"+profileID, object{"flavorprofile": object{"flavor_data": "{}"}}).want(409, "in use")
 	root.put("/v2/lbaas/flavorprofiles/"+profileID, object{"flavorprofile": object{"name": "q"}}).want(200, `"name":"q"`)
 	root.put("/v2/lbaas/flavorprofiles/"+profileID, object{"flavorprofile": object{"name": nil}}).want(400, "None is not a valid option for name")
-	root.delete("/v2/lbaas/flavorprofiles/"+profileID).want(409, "Flavor Profile "+profileID+" is in use and cannot be modified.")
+	root.delete("/v2/lbaas/flavorprofiles/"+profileID).want(409, "Flavor profile "+profileID+" is in use and cannot be modified.")
 
 	made := u.post(lbs, object{"loadbalancer": object{"vip_subnet_id": subA, "flavor_id": id,
 		"pools": []object{{"name": "p", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN", "members": []object{{"address": "192.0.2.7", "protocol_port": 1, "request_sriov": true}}}}}}).

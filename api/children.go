@@ -160,7 +160,7 @@ func (s *Server) createMember(c *call) error {
 		return err
 	}
 	return added(s, c, &s.kinds.member, pool.LoadBalancerID, func(e *edit) (*lb.Member, error) {
-		if err := e.addMember(m); err != nil {
+		if _, err := e.addMember(m); err != nil {
 			return nil, err
 		}
 		return last(e.tree.Members), nil
@@ -288,7 +288,7 @@ func removePool(e *edit, p *lb.Pool) error {
 }
 
 func (s *Server) updatePolicy(e *edit, now, was *lb.L7Policy, given attr.Given) error {
-	if err := s.Rules.ValidatePolicy(e.tree, now, given); err != nil {
+	if err := s.Rules.ValidatePolicy(e.tree, e.can(), now, given); err != nil {
 		return err
 	}
 	if now.Position == was.Position {

@@ -17,8 +17,11 @@ func together(n int, f func(i int)) {
 
 // Octavia lost members of concurrent batch updates (its release note fix-batch-member-update-race).
 func TestFiftyWritersOnOneLoadBalancerLoseNothing(t *testing.T) {
-	s := newSite(t)
-	u := s.as("member-a")
+	onEveryDatabase(t, fiftyWriters)
+}
+
+func fiftyWriters(s *site) {
+	t, u := s.t, s.as("member-a")
 	lbID := s.loadBalancer()
 	poolID := s.create("pools", "pool", object{"loadbalancer_id": lbID, "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN", "name": "p"})
 	listenerID := s.create("listeners", "listener", object{"loadbalancer_id": lbID, "protocol": "HTTP", "protocol_port": 80})
@@ -128,6 +131,41 @@ func TestStatementsPerRequestDoNotGrow(t *testing.T) {
 		}
 	}
 	t.Logf("statements: %v", many)
+}
+
+// Octavia takes 25 statements for a GET of one load balancer. Those that show a whole tree read one table after the other.
+func TestEveryGetTakesAtMostFiveStatements(t *testing.T) {
+	s, lists := fullSite(t)
+	u := s.as("admin")
+	count := func(path string) (answer, int64) {
+		before := s.statements.Load()
+		a := u.get(path).want(200)
+		return a, s.statements.Load() - before
+	}
+	few := func(path string, most int64) answer {
+		t.Helper()
+		a, n := count(path)
+		if n > most {
+			t.Errorf("GET %s takes %d statements, want at most %d", path, n, most)
+		}
+		return a
+	}
+	for path, member := range lists {
+		if member == "" {
+			member = path
+		}
+		one := few("/v2/lbaas/"+path, 5).ids(member)[0]
+		few("/v2/lbaas/"+path+"/"+one, 5)
+		few("/v2/lbaas/"+path+"?limit=1&sort=created_at:desc&tags=none", 5)
+	}
+	lbID := u.get(lbs).ids("loadbalancers")[0]
+	few(lbs+"/"+lbID+"/stats", 5)
+	few(lbs+"/"+lbID+"/status", 10)
+	few(lbs+"/"+lbID+"/graph", 10)
+	for _, path := range []string{"quotas", "quotas/" + projectA, "providers", "flavors", "flavorprofiles", "availabilityzones", "availabilityzoneprofiles"} {
+		few("/v2/lbaas/"+path, 5)
+	}
+	few("/v2/octavia/amphorae", 5)
 }
 
 func addresses(from, n int) []object {

@@ -29,6 +29,8 @@ func (k *kind[T]) appendConditions(b []byte, s *Server, c *call, o *T) ([]byte, 
 	switch {
 	case p.Failure != "":
 		return appendCondition(b, false, "Failed", p.Failure, p.FailureAt, p.NextTryAt), nil
+	case m.Told == lb.ProvError:
+		return appendCondition(b, false, "Failed", "The load balancer's provider reports an error.", nil, nil), nil
 	case m.Deleting:
 		return appendCondition(b, false, "Deleting", "The object is being taken out of service.", m.UpdatedAt, nil), nil
 	}

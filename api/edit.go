@@ -152,12 +152,16 @@ func put[T store.Resource](s *Server, k *change[T]) handler {
 	path := k.argument + "." + k.member
 	return func(c *call) error {
 		body, err := c.body(k.argument, k.member)
-		if err != nil {
+		var empty *absentMember
+		if err != nil && !errors.As(err, &empty) {
 			return err
 		}
 		o, lbID, err := k.get(s, c, policy.Update)
 		if err != nil {
-			return err
+			return k.unreadable(path, body, err)
+		}
+		if empty != nil {
+			return empty
 		}
 		wanted := o
 		given, err := k.table.Decode(path, body, &wanted, attr.Update)
@@ -179,6 +183,15 @@ func put[T store.Resource](s *Server, k *change[T]) handler {
 		}
 		return c.write(200, answer)
 	}
+}
+
+// unreadable is told first, as in Octavia: before an object that is not there, or of others. An absent body is not.
+func (k *change[T]) unreadable(path string, body attr.Body, otherwise error) error {
+	var none T
+	if _, err := k.table.Decode(path, body, &none, attr.Update); err != nil {
+		return err
+	}
+	return otherwise
 }
 
 func (k *change[T]) put(e *edit, path string, body attr.Body) ([]byte, error) {

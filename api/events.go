@@ -67,7 +67,7 @@ func eventStart(c *call) (after int64, given bool, err error) {
 	return after, true, nil
 }
 
-// streamEvents writes until the client goes away. A subscription wakes it; the heartbeat shows both ends that the other is
+// streamEvents writes until the client goes away or the service ends. A subscription wakes it; the heartbeat shows both ends that the other is
 // there, and looks again in case a wake-up was lost.
 func (s *Server) streamEvents(c *call, projectID string, after int64) error {
 	woken := s.Store.Subscribe(c.Context())
@@ -99,6 +99,8 @@ func (s *Server) streamEvents(c *call, projectID string, after int64) error {
 		after = last
 		select {
 		case <-c.Context().Done():
+			return nil
+		case <-s.Stopping:
 			return nil
 		case _, open := <-woken:
 			if !open {

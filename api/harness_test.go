@@ -22,11 +22,12 @@ import (
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/store"
+	"github.com/octavo-lb/octavo/test/dbtest"
 )
 
 // site is the API on a real store, with a network service and an identity service that remember.
 type site struct {
-	t          *testing.T
+	t          testing.TB
 	server     *httptest.Server
 	store      *store.Store
 	network    *network
@@ -167,11 +168,21 @@ func (n *network) EnsureVIP(_ context.Context, b *lb.LoadBalancer) error {
 	return nil
 }
 
-func newSite(t *testing.T, change ...func(*api.Config)) *site {
+func newSite(t testing.TB, change ...func(*api.Config)) *site {
+	t.Helper()
+	return newSiteOn(t, "sqlite:"+filepath.Join(t.TempDir(), "octavo.db"), change...)
+}
+
+// onEveryDatabase runs a test with SQLite, MariaDB and PostgreSQL.
+func onEveryDatabase(t *testing.T, test func(s *site), change ...func(*api.Config)) {
+	dbtest.Each(t, func(t *testing.T, dsn string) { test(newSiteOn(t, dsn, change...)) })
+}
+
+func newSiteOn(t testing.TB, dsn string, change ...func(*api.Config)) *site {
 	t.Helper()
 	s := &site{t: t, network: newNetwork()}
 	var err error
-	s.store, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "octavo.db"), store.Options{
+	s.store, err = store.Open(t.Context(), dsn, store.Options{
 		Trace: func(context.Context, string, time.Duration, error) { s.statements.Add(1) }})
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +203,9 @@ func newSite(t *testing.T, change ...func(*api.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.reference = parseReference(t, handler.OpenAPI())
+	if s.reference, err = referenceOf(string(handler.OpenAPI())); err != nil {
+		t.Fatalf("the reference is no OpenAPI document: %v", err)
+	}
 	s.server = httptest.NewServer(handler)
 	t.Cleanup(func() {
 		s.server.Close()
@@ -201,7 +214,7 @@ func newSite(t *testing.T, change ...func(*api.Config)) *site {
 	return s
 }
 
-type testLog struct{ t *testing.T }
+type testLog struct{ t testing.TB }
 
 func (l testLog) Write(p []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(p)))
@@ -210,7 +223,7 @@ func (l testLog) Write(p []byte) (int, error) {
 
 // answer is what came back.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	what   string
 	status int
 	header http.Header
@@ -253,6 +266,14 @@ func (c client) do(method, path string, body any) answer {
 
 func (c client) send(q *http.Request) answer {
 	c.t.Helper()
+	var sent []byte
+	if q.Body != nil {
+		var err error
+		if sent, err = io.ReadAll(q.Body); err != nil {
+			c.t.Fatal(err)
+		}
+		q.Body = io.NopCloser(bytes.NewReader(sent))
+	}
 	resp, err := http.DefaultClient.Do(q)
 	if err != nil {
 		c.t.Fatal(err)
@@ -264,8 +285,8 @@ func (c client) send(q *http.Request) answer {
 	}
 	a := answer{t: c.t, what: q.Method + " " + q.URL.RequestURI(), status: resp.StatusCode, header: resp.Header, raw: string(raw)}
 	json.Unmarshal(raw, &a.body)
-	if c.config.BasePath == "" && resp.StatusCode < 300 && q.URL.Query().Get("fields") == "" {
-		c.reference.check(c.t, q.Method, q.URL.Path, resp.StatusCode, raw)
+	if c.config.BasePath == "" {
+		c.reference.check(c.t, q, string(sent), a)
 	}
 	return a
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -91,10 +92,10 @@ func get[T store.Resource](s *Server, c *call, k *kind[T], id, verb string) (T, 
 	return o, s.allow(c, k.name, verb, k.meta(&o).ProjectID)
 }
 
-// absent turns the store's ErrNotFound into what the client is told.
+// absent turns the store's ErrNotFound into what the client is told. An id that was null is told as Octavia does.
 func (k *kind[T]) absent(id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return lb.Missing(k.title, id)
+		return lb.Missing(k.title, cmp.Or(id, "None"))
 	}
 	return err
 }
@@ -115,7 +116,7 @@ func show[T store.Resource](s *Server, k *kind[T], within func(c *call, o *T) bo
 			return err
 		}
 		b := append([]byte(`{"`), k.member...)
-		only := fieldsOf(c)
+		only := s.fieldsOf(c)
 		b = k.appendOne(append(b, `":`...), &o, below(id), only)
 		if only == nil || only(conditionsMember) {
 			b[len(b)-1] = ','

@@ -17,9 +17,9 @@ import (
 var controls = []string{"limit", "marker", "sort", "sort_key", "sort_dir", "fields", "page_reverse"}
 
 // fieldsOf picks the members of an answer, nil for all.
-func fieldsOf(c *call) func(string) bool {
+func (s *Server) fieldsOf(c *call) func(string) bool {
 	fields, given := c.URL.Query()["fields"]
-	if !given {
+	if !given || s.NoFields {
 		return nil
 	}
 	return func(name string) bool { return slices.Contains(fields, name) }
@@ -78,23 +78,33 @@ func (s *Server) list(c *call, read func(store.Query) error, scope ...string) er
 	return lb.Refuse(lb.InvalidOption, "One or more arguments are either duplicate or invalid: %s", bad.Name)
 }
 
-func (s *Server) query(v url.Values, scope []string) (store.Query, error) {
-	q := store.Query{
-		Marker:  v.Get("marker"),
-		Reverse: strings.EqualFold(v.Get("page_reverse"), "true"),
-		Tags:    tags(v["tags"]), AnyTags: tags(v["tags-any"]), NotTags: tags(v["not-tags"]), NotAnyTags: tags(v["not-tags-any"]),
-	}
-	var err error
+// query reads what a list is asked for. What is wrong with limit or sort is refused also where it would have no effect; the
+// rest is passed over there, all as in Octavia.
+func (s *Server) query(v url.Values, scope []string) (q store.Query, err error) {
 	if q.Limit, err = s.limit(v.Get("limit")); err != nil {
 		return q, err
 	}
 	if q.Sort, err = sortKeys(v); err != nil {
 		return q, err
 	}
+	if s.NoSorting {
+		q.Sort = nil
+	}
+	if s.NoPages {
+		q.Limit = 0
+	} else {
+		q.Marker, q.Reverse = v.Get("marker"), strings.EqualFold(v.Get("page_reverse"), "true")
+	}
+	if s.NoFilters {
+		return q, nil
+	}
+	q.Tags, q.AnyTags, q.NotTags, q.NotAnyTags = tags(v["tags"]), tags(v["tags-any"]), tags(v["not-tags"]), tags(v["not-tags-any"])
 	for name, values := range v {
 		switch {
 		case slices.Contains(controls, name), slices.Contains(scope, name):
 		case name == "tags", name == "tags-any", name == "not-tags", name == "not-tags-any":
+		case name == "tenant_id": // the name that LBaaS v2 had for it
+			q.Filters = append(q.Filters, store.Filter{Name: "project_id", Values: values})
 		default:
 			q.Filters = append(q.Filters, store.Filter{Name: name, Values: values})
 		}
@@ -176,20 +186,24 @@ func page[T store.Resource](s *Server, c *call, k *kind[T], q store.Query) error
 			return err
 		}
 	}
-	only := fieldsOf(c)
+	only := s.fieldsOf(c)
 	b := make([]byte, 0, 256+1024*len(ids))
 	b = append(attr.AppendName(append(b, '{'), k.plural), '[')
 	for i := range p.Items {
 		b = append(k.appendOne(b, &p.Items[i], below(ids[i]), only), ',')
 	}
 	b = append(attr.Close(b, ']'), ',')
-	b = s.appendLinks(b, c, k.plural, q, ids, p.More)
+	b = s.appendLinks(b, c, k.plural+"_links", q, ids, p.More)
 	return c.write(200, append(b, '}'))
 }
 
-// appendLinks repeats the query for the pages before and after.
-func (s *Server) appendLinks(b []byte, c *call, plural string, q store.Query, ids []string, more bool) []byte {
-	b = append(attr.AppendName(b, plural+"_links"), '[')
+// appendLinks repeats the query for the pages before and after. Where there are no pages, the member is null, as in Octavia.
+func (s *Server) appendLinks(b []byte, c *call, member string, q store.Query, ids []string, more bool) []byte {
+	b = attr.AppendName(b, member)
+	if s.NoPages {
+		return append(b, "null"...)
+	}
+	b = append(b, '[')
 	if len(ids) == 0 {
 		return append(b, ']')
 	}

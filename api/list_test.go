@@ -160,6 +160,57 @@ func TestAPageHasALongestLength(t *testing.T) {
 	}
 }
 
+// [api_settings] allow_pagination, allow_sorting, allow_filtering and allow_field_selection.
+func TestListsCanBeGivenAsTheyAreOnly(t *testing.T) {
+	three := func(change func(*api.Config)) (client, []string) {
+		s := newSite(t, change)
+		var ids []string
+		for _, name := range []string{"c", "a", "b"} {
+			ids = append(ids, s.create("loadbalancers", "loadbalancer", object{"vip_subnet_id": subA, "name": name, "tags": []string{name}}))
+		}
+		return s.as("member-a"), ids
+	}
+	all := func(a answer, ids []string) {
+		t.Helper()
+		if got := a.want(200).ids("loadbalancers"); !slices.Equal(got, ids) {
+			t.Errorf("%s: %v, want %v", a.what, got, ids)
+		}
+	}
+	u, ids := three(func(c *api.Config) { c.NoPages, c.MaxPage = true, 2 })
+	all(u.get(lbs), ids)
+	all(u.get(lbs+"?limit=1&marker="+ids[1]).want(200, `"loadbalancers_links":null`), ids)
+	u.get(lbs+"?limit=x").want(400, "Supplied pagination limit 'x' is not valid.")
+
+	u, ids = three(func(c *api.Config) { c.NoSorting = true })
+	all(u.get(lbs+"?sort=name:asc"), ids)
+	u.get(lbs+"?sort=name:up").want(400, "Supplied sort direction 'up' is not valid.")
+
+	u, ids = three(func(c *api.Config) { c.NoFilters = true })
+	all(u.get(lbs+"?name=a&surprise=1&tags=b&not-tags=a"), ids)
+	u.get(lbs + "?project_id=" + projectB).want(403) // that is no filter
+
+	u, ids = three(func(c *api.Config) { c.NoFields = true })
+	u.get(lbs+"?fields=id").want(200, `"name":"a"`)
+	u.get(lbs+"/"+ids[0]+"?fields=id").want(200, `"name":"c"`)
+	u.get(lbs+"?name=a").want(200, ids[1])
+}
+
+func TestPoolsAreFoundByTheirHealthMonitor(t *testing.T) {
+	s := newSite(t)
+	u, lbID := s.as("member-a"), s.loadBalancer()
+	pool := func() string {
+		return s.create("pools", "pool", object{"loadbalancer_id": lbID, "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"})
+	}
+	with, without := pool(), pool()
+	monitor := s.create("healthmonitors", "healthmonitor", object{"pool_id": with, "type": "HTTP", "delay": 3, "timeout": 2, "max_retries": 1})
+	if got := u.get("/v2/lbaas/pools?healthmonitor_id=" + monitor).want(200).ids("pools"); !slices.Equal(got, []string{with}) {
+		t.Errorf("%v, want %s and not %s", got, with, without)
+	}
+	if got := u.get("/v2/lbaas/pools?healthmonitor_id=" + absent).want(200).ids("pools"); len(got) != 0 {
+		t.Errorf("a monitor that does not exist finds %v", got)
+	}
+}
+
 func TestFieldsPickWhatIsShown(t *testing.T) {
 	s := newSite(t)
 	id := s.loadBalancer()

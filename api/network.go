@@ -111,6 +111,14 @@ func (s *Server) place(c *call, b *lb.LoadBalancer, given attr.Given, allowed []
 			return nil, err
 		}
 	}
+	for _, v := range b.AdditionalVips {
+		if v.PortID == nil {
+			continue
+		}
+		if _, err := seen(c, s.Networks.Port, *v.PortID); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.lookUpSecurity(c, b, &lb.LoadBalancer{}); err != nil {
 		return nil, err
 	}

@@ -97,6 +97,9 @@ func parametersOf(path, answer string) []any {
 			query(a.Name, "Only those with this value. "+a.Doc, schema{"type": "string"})
 		}
 	}
+	for _, id := range shapes()[name].ids {
+		query(id, "Only those with this one.", schema{"type": "string"})
+	}
 	return list
 }
 
@@ -124,7 +127,7 @@ func component(name string, components schema) schema {
 	components[title(base, suffix)] = s
 	if strings.HasSuffix(name, "[]") {
 		page := wrap(sh.plural, schema{"type": "array", "items": reference(title(base, ""))})
-		addMember(page, sh.links, schema{"type": "array", "items": reference("Link")})
+		addMember(page, sh.links, schema{"type": []string{"array", "null"}, "items": reference("Link"), "description": "null where lists have no pages."})
 		return page
 	}
 	return wrap(sh.member, reference(title(base, suffix)))
@@ -218,10 +221,16 @@ func addGraphs(components schema) {
 		if name == "loadbalancer" {
 			mode = attr.Create
 		}
-		made := describe(schema{"type": "object"}, t, false, mode)
-		maps.Copy(made["properties"].(schema), below(name, "GraphCreate"))
-		delete(made["properties"].(schema), "listener_id")
-		components[title(name, "GraphCreate")] = made
+		for _, suffix := range []string{"GraphCreate", "GraphUpdate"} {
+			made := describe(schema{"type": "object"}, t, false, mode)
+			properties := made["properties"].(schema)
+			maps.Copy(properties, below(name, suffix))
+			delete(properties, "listener_id")
+			if suffix == "GraphUpdate" {
+				addIgnored(properties, t)
+			}
+			components[title(name, suffix)] = made
+		}
 		s := describe(schema{"type": "object"}, t, true, mode)
 		for member, sub := range shown[name] {
 			addMember(s, member, sub.(schema))
@@ -230,10 +239,26 @@ func addGraphs(components schema) {
 		components[title(name, "Graph")] = s
 	}
 	components["GraphCreate"] = wrap("loadbalancer", reference("LoadbalancerGraphCreate"))
-	components["GraphUpdate"] = wrap("loadbalancer", reference("LoadbalancerGraphCreate"))
+	components["GraphUpdate"] = wrap("loadbalancer", reference("LoadbalancerGraphUpdate"))
 	answer := wrap("loadbalancer", reference("LoadbalancerGraph"))
 	answer["properties"].(schema)["changes"] = schema{"type": "array", "items": schema{"type": "object"}, "description": "What a PUT did, or would do."}
 	components["Graph"] = answer
+}
+
+// addIgnored adds what answers show of an object and a request may repeat: its id, which finds it, and what users do not set.
+func addIgnored(properties schema, t *attr.Table) {
+	for _, a := range t.Attrs {
+		for _, name := range []string{a.Name, a.Alias} {
+			if name != "" && properties[name] == nil && a.Access&attr.Shown != 0 {
+				properties[name] = schemaOf(a, true, attr.Create)
+			}
+		}
+	}
+	for _, name := range shownRefs {
+		if properties[name] == nil {
+			properties[name] = schema{"description": "Shown in answers, and ignored."}
+		}
+	}
 }
 
 func numberOf(s string) any {

@@ -98,7 +98,7 @@ func (s *Server) listProviders(c *call) error {
 	for i, p := range s.Providers {
 		described[i] = Setting{Name: p.Name, Description: p.Description}
 	}
-	return writeDescribed(c, "providers", described)
+	return s.writeDescribed(c, "providers", described)
 }
 
 // listSettings answers with what profiles may say to a provider.
@@ -115,12 +115,12 @@ func (s *Server) listSettings(resource, member string, known func(*Provider) []S
 		list := slices.DeleteFunc(slices.Clone(known(p)), func(k Setting) bool {
 			return query.Has("name") && query.Get("name") != k.Name || query.Has("description") && query.Get("description") != k.Description
 		})
-		return writeDescribed(c, member, list)
+		return s.writeDescribed(c, member, list)
 	}
 }
 
-func writeDescribed(c *call, member string, list []Setting) error {
-	only := fieldsOf(c)
+func (s *Server) writeDescribed(c *call, member string, list []Setting) error {
+	only := s.fieldsOf(c)
 	b := append(attr.AppendName([]byte{'{'}, member), '[')
 	for _, k := range list {
 		b = append(b, '{')

@@ -12,7 +12,7 @@ import (
 
 // quota is a store.Quota with what the wire knows of it. The aliases are misspellings that Octavia still has.
 type quota struct {
-	ProjectID     string `json:"project_id" attr:"r" doc:"The ID of the project."`
+	ProjectID     string `json:"project_id" attr:"r,alias=tenant_id" doc:"The ID of the project."`
 	LoadBalancer  *int   `json:"loadbalancer" attr:"rw,null,min=-1,max=2000000000,alias=load_balancer" doc:"Load balancers that the project may have; -1 for no limit, null for the default."`
 	Listener      *int   `json:"listener" attr:"rw,null,min=-1,max=2000000000" doc:"Listeners that the project may have."`
 	Pool          *int   `json:"pool" attr:"rw,null,min=-1,max=2000000000" doc:"Pools that the project may have."`
@@ -129,40 +129,30 @@ func (s *Server) listQuotas(c *call) error {
 	if err != nil {
 		return err
 	}
-	if projectID != "" {
-		q, err := s.Store.Quota(c.Context(), projectID)
+	return s.list(c, func(q store.Query) error {
+		set, err := s.quotas(c, projectID)
 		if err != nil {
 			return err
 		}
-		if quota(q) == (quota{ProjectID: projectID}) {
-			return writeQuotas(c, nil, nil)
-		}
-		return writeQuotas(c, []store.Quota{q}, nil)
-	}
-	limit, err := s.limit(c.URL.Query().Get("limit"))
-	if err != nil {
-		return err
-	}
-	list, err := s.Store.Quotas(c.Context(), c.URL.Query().Get("marker"), limit+1)
-	if err != nil {
-		return err
-	}
-	var links []byte
-	if len(list) > limit {
-		list = list[:limit]
-		links = c.appendLink(nil, "next", list[limit-1].ProjectID, limit, false)
-	}
-	return writeQuotas(c, list, links)
+		return writePicked(s, c, set, memoryList[quota]{attr.Of[quota](), func(q *quota) *string { return &q.ProjectID }, "quotas", "quotas_links"}, q)
+	}, "project_id", "tenant_id")
 }
 
-func writeQuotas(c *call, list []store.Quota, links []byte) error {
-	b := []byte(`{"quotas":[`)
-	for _, q := range list {
-		q := quota(q)
-		b = append(attr.Of[quota]().AppendObject(b, &q), ',')
+// quotas are the limits that projects have of their own: of one project, or of all when it is empty.
+func (s *Server) quotas(c *call, projectID string) ([]quota, error) {
+	if projectID != "" {
+		set, err := s.Store.Quota(c.Context(), projectID)
+		if err != nil || quota(set) == (quota{ProjectID: projectID}) {
+			return nil, err
+		}
+		return []quota{quota(set)}, nil
 	}
-	b = append(attr.Close(b, ']'), `,"quotas_links":[`...)
-	return c.write(200, append(attr.Close(append(b, links...), ']'), '}'))
+	all, err := s.Store.Quotas(c.Context(), "", 0)
+	set := make([]quota, len(all))
+	for i, q := range all {
+		set[i] = quota(q)
+	}
+	return set, err
 }
 
 func (s *Server) putQuota(c *call) error {

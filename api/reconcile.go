@@ -7,6 +7,7 @@ import (
 
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/lb/attr"
+	"github.com/octavo-lb/octavo/store"
 )
 
 // pair is what is there and what is wanted of one object: one of them may be nil.
@@ -219,45 +220,65 @@ func (r *reconciler) reconcileMonitor(poolID string, want *lb.HealthMonitor) err
 	return changed(r, k, have, &now, now.Name)
 }
 
-func (r *reconciler) reconcileMembers(poolID string, want []lb.Member) error {
-	k := &r.s.kinds.member
-	pairs, gone, err := match(k.table, pointers(r.tree.Members, func(m *lb.Member) bool { return m.PoolID == poolID && !m.Deleting }), want,
-		func(m *lb.Member) string { return m.ID }, func(m *lb.Member) *lb.Member { return m },
-		func(m *lb.Member) netip.AddrPort { return m.Endpoint() }, k.meta)
+// leaf is what members and L7 rules differ in: objects that have nothing below them.
+type leaf[T store.Resource, K comparable] struct {
+	kind     *kind[T]
+	key      func(*T) K
+	name     func(*T) string
+	validate func(now, was *T) error
+	add      func(T) (id string, err error)
+}
+
+// reconcileLeaves makes the objects of one parent what is wanted of them. Those that go are in nobody's way before others change,
+// and new ones come last.
+func reconcileLeaves[T store.Resource, K comparable](r *reconciler, l leaf[T, K], have []*T, want []T) error {
+	pairs, gone, err := match(l.kind.table, have, want, func(o *T) string { return l.kind.meta(o).ID }, func(o *T) *T { return o }, l.key, l.kind.meta)
 	if err != nil {
 		return err
 	}
-	for _, m := range gone {
-		if err := removed(r, k, m, m.Name); err != nil {
+	for _, o := range gone {
+		if err := removed(r, l.kind, o, l.name(o)); err != nil {
 			return err
 		}
 	}
-	var fresh []*lb.Member
+	var fresh []*T
 	for _, p := range pairs {
 		if p.have == nil {
 			fresh = append(fresh, p.want)
 			continue
 		}
 		now := *p.have
-		copyWritable(k.table, &now, p.want)
-		if err := r.s.Rules.ValidateMember(r.tree, &now, p.have); err != nil {
+		copyWritable(l.kind.table, &now, p.want)
+		if err := l.validate(&now, p.have); err != nil {
 			return err
 		}
-		if err := changed(r, k, p.have, &now, now.Name); err != nil {
+		if err := changed(r, l.kind, p.have, &now, l.name(&now)); err != nil {
 			return err
 		}
 	}
-	for _, m := range fresh {
-		m := *m
-		m.PoolID = poolID
-		if err := r.addMember(m); err != nil {
+	for _, o := range fresh {
+		id, err := l.add(*o)
+		if err != nil {
 			return err
 		}
-		if err := made(r, k, last(r.tree.Members).ID, m.Name); err != nil {
+		if err := made(r, l.kind, id, l.name(o)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *reconciler) reconcileMembers(poolID string, want []lb.Member) error {
+	have := pointers(r.tree.Members, func(m *lb.Member) bool { return m.PoolID == poolID && !m.Deleting })
+	return reconcileLeaves(r, leaf[lb.Member, netip.AddrPort]{
+		kind: &r.s.kinds.member, key: (*lb.Member).Endpoint,
+		name:     func(m *lb.Member) string { return m.Name },
+		validate: func(now, was *lb.Member) error { return r.s.Rules.ValidateMember(r.tree, now, was) },
+		add: func(m lb.Member) (string, error) {
+			m.PoolID = poolID
+			return r.addMember(m)
+		},
+	}, have, want)
 }
 
 func (r *reconciler) matchPolicies(p pair[lb.Listener, listenerDraft]) ([]pair[lb.L7Policy, policyDraft], error) {
@@ -329,7 +350,7 @@ func (r *reconciler) reconcilePolicies(listenerID string, pairs []pair[lb.L7Poli
 				return err
 			}
 		}
-		if err := r.s.Rules.ValidatePolicy(r.tree, &now, attr.Given{"action": true}); err != nil {
+		if err := r.s.Rules.ValidatePolicy(r.tree, r.can(), &now, attr.Given{"action": true}); err != nil {
 			return err
 		}
 		if err := changed(r, k, p.have, &now, now.Name); err != nil {
@@ -360,43 +381,15 @@ func (r *reconciler) reconcilePolicies(listenerID string, pairs []pair[lb.L7Poli
 type ruleKey struct{ kind, compare, key, value string }
 
 func (r *reconciler) reconcileRules(policyID string, want []lb.L7Rule) error {
-	k := &r.s.kinds.rule
-	pairs, gone, err := match(k.table, pointers(r.tree.Rules, func(u *lb.L7Rule) bool { return u.L7PolicyID == policyID && !u.Deleting }), want,
-		func(u *lb.L7Rule) string { return u.ID }, func(u *lb.L7Rule) *lb.L7Rule { return u },
-		func(u *lb.L7Rule) ruleKey { return ruleKey{u.Type, u.CompareType, *cmp.Or(u.Key, new("")), u.Value} }, k.meta)
-	if err != nil {
-		return err
-	}
-	for _, u := range gone {
-		if err := removed(r, k, u, u.Value); err != nil {
-			return err
-		}
-	}
-	var fresh []*lb.L7Rule
-	for _, p := range pairs {
-		if p.have == nil {
-			fresh = append(fresh, p.want)
-			continue
-		}
-		now := *p.have
-		copyWritable(k.table, &now, p.want)
-		if err := r.s.Rules.ValidateRule(r.tree, &now, p.have); err != nil {
-			return err
-		}
-		if err := changed(r, k, p.have, &now, now.Value); err != nil {
-			return err
-		}
-	}
-	for _, u := range fresh {
-		u := *u
-		u.L7PolicyID = policyID
-		id, err := r.addRule(u)
-		if err != nil {
-			return err
-		}
-		if err := made(r, k, id, u.Value); err != nil {
-			return err
-		}
-	}
-	return nil
+	have := pointers(r.tree.Rules, func(u *lb.L7Rule) bool { return u.L7PolicyID == policyID && !u.Deleting })
+	return reconcileLeaves(r, leaf[lb.L7Rule, ruleKey]{
+		kind:     &r.s.kinds.rule,
+		key:      func(u *lb.L7Rule) ruleKey { return ruleKey{u.Type, u.CompareType, *cmp.Or(u.Key, new("")), u.Value} },
+		name:     func(u *lb.L7Rule) string { return u.Value },
+		validate: func(now, was *lb.L7Rule) error { return r.s.Rules.ValidateRule(r.tree, now, was) },
+		add: func(u lb.L7Rule) (string, error) {
+			u.L7PolicyID = policyID
+			return r.addRule(u)
+		},
+	}, have, want)
 }

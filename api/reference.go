@@ -21,7 +21,7 @@ func (s *Server) Reference() []byte {
 	}
 	b.WriteString("\n## Attributes\n\nAccess: r is set by the service, c is given on create only, rw on create and update. An attribute that is not given has its\n" +
 		"default; null empties it, or resets it where it cannot be empty.\n")
-	for _, name := range []string{"loadbalancer", "listener", "pool", "member", "healthmonitor", "l7policy", "rule", "quota", "amphora",
+	for _, name := range []string{"loadbalancer", "listener", "pool", "member", "healthmonitor", "l7policy", "rule", "quota", "amphora", "rollout", "program",
 		"flavor", "flavorprofile", "availability_zone", "availability_zone_profile"} {
 		writeTable(&b, name, shapes()[name].table)
 	}

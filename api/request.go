@@ -11,8 +11,8 @@ import (
 	"github.com/octavo-lb/octavo/policy"
 )
 
-// maxBody is how long a request may be, as in oslo.middleware.
-const maxBody = 114688
+// defaultMaxBody is how long a request may be, as in oslo.middleware.
+const defaultMaxBody = 114688
 
 // body reads the object that a request wraps in one member, such as {"listener": {...}}. argument is the name that
 // error messages have for the outer object.
@@ -26,7 +26,7 @@ func (c *call) body(argument, member string) (attr.Body, error) {
 
 // member reads the request's body and takes the one member out.
 func (c *call) member(argument, member string) ([]byte, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.Request.Body, maxBody))
+	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.Request.Body, c.maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -51,9 +51,19 @@ func (c *call) member(argument, member string) ([]byte, error) {
 		return nil, err
 	}
 	if !ok || inner == nil {
-		return nil, attr.Invalid(member, "None", "Mandatory field missing.")
+		return nil, &absentMember{member}
 	}
 	return inner, nil
+}
+
+// absentMember is the error of a body without the one member that it is for.
+type absentMember struct{ name string }
+
+func (a *absentMember) Error() string { return a.name + " is missing" }
+
+// Unwrap is what the client is told.
+func (a *absentMember) Unwrap() error {
+	return attr.Invalid(a.name, "None", "Mandatory field missing.")
 }
 
 // allow asks the policy whether the caller may do what the action names to an object of that project.

@@ -85,6 +85,14 @@ func (s *Server) route() {
 	s.handle("PUT /octavia/amphorae/{id}/failover", "Replace an amphora", "-> 202", s.failOverAmphora)
 	s.handle("DELETE /octavia/amphorae/{id}", "Delete an amphora that has failed", "-> 204", s.deleteAmphora)
 
+	s.handle("GET /octavia/rollouts/{kind}", "Show the newest rollout, of the image or the agent (Octavo's own)", "-> 200 rollout", s.showRollout)
+	s.handle("PUT /octavia/rollouts/{kind}", "Replace all amphorae that do not run the newest image, or their agents, some load balancers at a time (Octavo's own)",
+		"rollout= -> 202 rollout", s.startRollout)
+	s.handle("DELETE /octavia/rollouts/{kind}", "Stop a rollout (Octavo's own)", "-> 204", s.stopRollout)
+
+	s.handle("PUT /octavia/programs/{digest}", "Name an uploaded agent program as the one that agents are to run (Octavo's own)", "program= -> 204", s.nameProgram)
+	s.handle("PUT /octavia/programs/{digest}/{part}", "Upload a part of an agent program (Octavo's own)", "-> 204", s.uploadProgram)
+
 	s.handle("GET "+eventsPath, "Read or follow what happens to load balancers (Octavo's own)", "-> 200 events", s.listEvents)
 }
 

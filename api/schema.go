@@ -11,7 +11,7 @@ import (
 type schema = map[string]any
 
 // schemaOf describes an attribute. shown is for answers, where what a value may be is known, not what may be asked for.
-func schemaOf(a *attr.Attr, shown bool) schema {
+func schemaOf(a *attr.Attr, shown bool, mode attr.Mode) schema {
 	s := schema{"description": a.Doc}
 	kind := map[attr.Type]string{attr.String: "string", attr.Integer: "integer", attr.Float: "number", attr.Boolean: "boolean",
 		attr.Time: "string", attr.Strings: "array", attr.StringMap: "object", attr.Object: "object", attr.Objects: "array"}[a.Type]
@@ -27,7 +27,11 @@ func schemaOf(a *attr.Attr, shown bool) schema {
 		one = schema{"type": "string"}
 		s["additionalProperties"] = one
 	case attr.Object:
-		describe(s, a.Nested, shown, attr.Nested)
+		inner := attr.Nested
+		if mode == attr.Update { // what is required of the object keeps its value
+			inner = attr.Update
+		}
+		describe(s, a.Nested, shown, inner)
 	case attr.Objects:
 		s["items"] = describe(schema{"type": "object"}, a.Nested, shown, attr.Nested)
 	}
@@ -96,7 +100,7 @@ func describe(s schema, t *attr.Table, shown bool, mode attr.Mode) schema {
 			if name == "" {
 				continue
 			}
-			properties[name] = schemaOf(a, shown)
+			properties[name] = schemaOf(a, shown, mode)
 			if shown || a.Required && mode != attr.Update && name == a.Name {
 				required = append(required, name)
 			}
@@ -128,6 +132,8 @@ func shapes() map[string]shape {
 		"rule":              {"rule", "rules", "rules_links", attr.Of[lb.L7Rule](), nil, nil},
 		"quota":             {"quota", "quotas", "quotas_links", attr.Of[quota](), nil, nil},
 		"amphora":           {"amphora", "amphorae", "amphorae_links", attr.Of[amphora](), nil, nil},
+		"program":           {"program", "programs", "programs_links", attr.Of[program](), nil, nil},
+		"rollout":           {"rollout", "rollouts", "rollouts_links", attr.Of[rollout](), nil, nil},
 		"flavor":            {"flavor", "flavors", "flavors_links", attr.Of[lb.Flavor](), nil, nil},
 		"flavorprofile":     {"flavorprofile", "flavorprofiles", "flavorprofile_links", attr.Of[lb.FlavorProfile](), nil, nil},
 		"availability_zone": {"availability_zone", "availability_zones", "availability_zones_links", attr.Of[lb.AvailabilityZone](), nil, nil},

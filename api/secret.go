@@ -13,9 +13,9 @@ import (
 
 // Secrets reads what tenants keep in the key manager.
 type Secrets interface {
-	// Admit fetches what a caller refers to, sealed, after making sure that the caller's token may read it and that the
-	// service may, too. What the caller can mend is a *lb.Fault; any other error means that it could not be found out.
-	Admit(ctx context.Context, token string, want lb.Secret) (lb.Secret, error)
+	// Admit fetches what a caller refers to, sealed, after making sure that the caller, who has this token of this project,
+	// may read it and that the service may, too. What the caller can mend is a *lb.Fault; any other error means that it could not be found out.
+	Admit(ctx context.Context, token, project string, want lb.Secret) (lb.Secret, error)
 	// CheckRevocations makes sure that revocation lists are of the authorities that they go with. A *lb.Fault says that they
 	// are not.
 	CheckRevocations(lists, authorities lb.Secret) error
@@ -41,7 +41,7 @@ func (s *Server) admit(c *call, now, was []lb.Secret) error {
 	admitted := make([]lb.Secret, len(fresh))
 	for i, want := range fresh {
 		group.Go(func() (err error) {
-			admitted[i], err = s.Secrets.Admit(ctx, c.who.Token, want)
+			admitted[i], err = s.Secrets.Admit(ctx, c.who.Token, c.who.ProjectID, want)
 			return err
 		})
 	}
@@ -149,7 +149,7 @@ func (e *edit) putSecrets() error {
 // absentKeyManager stands in where there is no key manager.
 type absentKeyManager struct{}
 
-func (absentKeyManager) Admit(_ context.Context, _ string, want lb.Secret) (lb.Secret, error) {
+func (absentKeyManager) Admit(_ context.Context, _, _ string, want lb.Secret) (lb.Secret, error) {
 	return lb.Secret{}, lb.Refuse(lb.InvalidReference, "Could not retrieve certificate: %s: this deployment has no key manager", want.Ref)
 }
 

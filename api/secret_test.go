@@ -21,7 +21,7 @@ type keys struct {
 	strays string // the revocation list that is of no authority
 }
 
-func (k *keys) Admit(_ context.Context, token string, want lb.Secret) (lb.Secret, error) {
+func (k *keys) Admit(_ context.Context, token, _ string, want lb.Secret) (lb.Secret, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.asked = append(k.asked, want.Kind+" "+want.Ref)
@@ -45,7 +45,7 @@ func (k *keys) CheckRevocations(lists, _ lb.Secret) error {
 const barbican = "http://keys.example/v1/secrets/"
 
 // newTLSSite has secrets of member-a by the names that tests use.
-func newTLSSite(t *testing.T) (*site, *keys) {
+func newTLSSite(t testing.TB) (*site, *keys) {
 	k := &keys{owner: map[string]string{}, strays: barbican + "stray"}
 	for _, name := range []string{"cert", "cert2", "sni", "ca", "crl", "stray", "client"} {
 		k.owner[barbican+name] = "member-a"

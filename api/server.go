@@ -47,6 +47,9 @@ func New(c Config) (*Server, error) {
 	if c.MaxPage == 0 {
 		c.MaxPage = 1000
 	}
+	if c.MaxBody == 0 {
+		c.MaxBody = defaultMaxBody
+	}
 	if c.Topology == "" {
 		c.Topology = "SINGLE"
 	}
@@ -78,6 +81,8 @@ type call struct {
 	base string // the URL of the API's root as the client sees it, ending in a slash
 	path string // below it
 
+	maxBody int64
+
 	secrets []lb.Secret // fetched for this request, to be written with what it asks for
 
 	status int // of the answer, 0 while there is none
@@ -91,7 +96,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Request: r, w: w, id: "req-" + s.NewID()}
 	w.Header().Set("X-Openstack-Request-Id", c.id)
 	c.log = s.Logger.With("request", c.id)
-	c.base = s.clientBase(r)
+	c.base, c.maxBody = s.clientBase(r), int64(s.MaxBody)
 	began := s.Clock()
 	if err := s.answer(c); err != nil {
 		s.refuse(c, err)

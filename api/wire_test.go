@@ -191,6 +191,43 @@ func TestBodiesThatAreRefused(t *testing.T) {
 	}
 }
 
+// What cannot be read is told first, then that the object is not there, then that nothing was asked for.
+func TestWhatIsToldFirstOfAnUpdate(t *testing.T) {
+	s := newSite(t)
+	lbID := s.loadBalancer()
+	for _, c := range []struct {
+		token, id, body string
+		status          int
+		want            string
+	}{
+		{"member-a", absent, `{`, 400, "Request is not in valid JSON format"},
+		{"member-a", absent, `{"loadbalancer":{"name":1}}`, 400, "attribute name"},
+		{"member-a", absent, `{"loadbalancer":{"vip_subnet_id":"` + subA + `"}}`, 400, "Unknown attribute"},
+		{"member-b", lbID, `{"loadbalancer":{"name":1}}`, 400, "attribute name"},
+		{"member-a", absent, `{}`, 404, "Load Balancer " + absent + " not found."},
+		{"member-a", "no-uuid", `{}`, 404, "Load Balancer no-uuid not found."},
+		{"member-b", lbID, `{}`, 403, "Policy does not allow"},
+		{"member-a", lbID, `{}`, 400, "Mandatory field missing."},
+		{"member-a", lbID, `{"loadbalancer":null}`, 400, "Mandatory field missing."},
+		{"member-a", lbID, `{"loadbalancer":{}}`, 200, lbID},
+	} {
+		s.as(c.token).put(lbs+"/"+c.id, c.body).want(c.status, c.want)
+	}
+}
+
+func TestADeleteUnderWayIsAnUpdate(t *testing.T) {
+	s := newSite(t)
+	lbID := s.loadBalancer()
+	listener := s.create("listeners", "listener", object{"loadbalancer_id": lbID, "protocol": "HTTP", "protocol_port": 80})
+	s.converge(lbID)
+	u := s.as("member-a")
+	u.delete("/v2/lbaas/listeners/" + listener).want(204)
+	a := u.get("/v2/lbaas/listeners/"+listener).want(200, "PENDING_DELETE")
+	if a.in("listener.updated_at") == nil {
+		t.Errorf("nothing tells when the delete was asked for: %s", a.raw)
+	}
+}
+
 func TestARefusedUpdateChangesNothing(t *testing.T) {
 	s := newSite(t)
 	u := s.as("member-a")

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 
@@ -42,12 +42,13 @@ func newCloudClient(cfg *config.Config) (*cloud.Client, error) {
 	}
 	s := &cfg.ServiceAuth
 	services := map[string]cloud.Service{
-		"network": {Endpoint: cfg.Neutron.EndpointOverride, Region: cfg.Neutron.RegionName, Interface: string(cfg.Neutron.Interface())},
+		"network": {Endpoint: cfg.Neutron.EndpointOverride, Region: cfg.Neutron.RegionName, Interface: string(cfg.Neutron.Interface()),
+			Type: cfg.Neutron.ServiceType, Name: cfg.Neutron.ServiceName},
 	}
 	for kind, at := range map[string]config.ServiceEndpoint{
-		"compute": cfg.Nova.ServiceEndpoint, "image": cfg.Glance.ServiceEndpoint, "key-manager": cfg.Certificates.ServiceEndpoint,
+		"compute": cfg.Nova.ServiceEndpoint, "image": cfg.Glance.ServiceEndpoint, "key-manager": cfg.KeyManagerEndpoint(),
 	} {
-		services[kind] = cloud.Service{Endpoint: at.Endpoint, Region: at.RegionName, Interface: string(at.Interface())}
+		services[kind] = cloud.Service{Endpoint: at.Endpoint, Region: at.RegionName, Interface: string(at.Interface()), Name: at.ServiceName}
 	}
 	return cloud.New(cloud.Options{
 		Auth: cloudAuth(&s.Auth), Region: s.RegionName, Interface: string(s.Interface()), Services: services, TLS: trust, Timeout: s.Timeout,
@@ -55,13 +56,21 @@ func newCloudClient(cfg *config.Config) (*cloud.Client, error) {
 }
 
 func cloudAuth(a *config.Auth) cloud.Auth {
-	return cloud.Auth{
+	c := cloud.Auth{
 		URL: a.AuthURL, UserID: a.UserID, UserName: a.Username, Password: a.Password,
 		UserDomainID: cmp.Or(a.UserDomainID, a.DefaultDomainID), UserDomainName: cmp.Or(a.UserDomainName, a.DefaultDomainName),
 		ProjectID: a.ProjectID, ProjectName: a.ProjectName,
 		ProjectDomainID: cmp.Or(a.ProjectDomainID, a.DefaultDomainID), ProjectDomainName: cmp.Or(a.ProjectDomainName, a.DefaultDomainName),
 		ApplicationCredentialID: a.CredentialID, ApplicationCredentialName: a.CredentialName, ApplicationCredentialSecret: a.CredentialSecret,
 	}
+	// As in keystoneauth: a domain's name counts where there is no id of it.
+	if c.UserDomainID != "" {
+		c.UserDomainName = ""
+	}
+	if c.ProjectDomainID != "" {
+		c.ProjectDomainName = ""
+	}
+	return c
 }
 
 // cloudTLS trusts, beside the system's authorities, those that any of the cloud's sections names: one connection pool
@@ -71,7 +80,7 @@ func cloudTLS(cfg *config.Config) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[service_auth]: %w", err)
 	}
-	files := []string{cfg.ServiceAuth.CAFile, cfg.Neutron.CAFile, cfg.Nova.CAFile, cfg.Glance.CAFile, cfg.Certificates.CAFile}
+	files := []string{cfg.ServiceAuth.CAFile, cfg.Neutron.CAFile, cfg.Nova.CAFile, cfg.Glance.CAFile, cfg.KeyManagerEndpoint().CAFile}
 	files = slices.DeleteFunc(files, func(f string) bool { return f == "" })
 	if len(files) == 0 {
 		return t, nil
@@ -92,20 +101,51 @@ func cloudTLS(cfg *config.Config) (*tls.Config, error) {
 }
 
 // newKeyManager answers nil where there is none.
-func newKeyManager(cfg *config.Config, at backend) (keymanager.Manager, error) {
+func newKeyManager(cfg *config.Config, at backend, log *slog.Logger) (keymanager.Manager, error) {
 	c := &cfg.Certificates
 	switch c.CertManager {
 	case "local_cert_manager":
-		return keymanager.OpenLocal(c.StoragePath)
+		local, err := keymanager.OpenLocal(c.StoragePath)
+		if err != nil {
+			return nil, fmt.Errorf("[certificates] storage_path: %w", err)
+		}
+		return local, nil
 	case "noop_cert_manager":
 		return keymanager.Noop{}, nil
-	case "castellan_cert_manager":
-		return nil, errors.New("[certificates] cert_manager = castellan_cert_manager is not served: use barbican_cert_manager")
+	}
+	if cfg.UsesVault() {
+		return newVault(cfg, log)
 	}
 	if at.client == nil {
 		return nil, nil
 	}
-	return &keymanager.Barbican{Connect: at.client.KeyManager}, nil
+	return &keymanager.Barbican{Connect: at.client.KeyManager, IDs: c.CertManager == "castellan_cert_manager"}, nil
+}
+
+func newVault(cfg *config.Config, log *slog.Logger) (keymanager.Manager, error) {
+	c := &cfg.Vault
+	o := keymanager.VaultOptions{URL: c.URL, Namespace: c.Namespace, Mount: c.Mount, Path: c.Path, Version: c.Version,
+		Token: c.Token, RoleID: c.RoleID, SecretID: c.SecretID, AnyID: c.UnscopedID, Logger: log}
+	if c.CAFile != "" {
+		roots, err := readRoots(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("[vault] ssl_ca_crt_file: %w", err)
+		}
+		o.TLS = &tls.Config{RootCAs: roots}
+	}
+	return keymanager.NewVault(o)
+}
+
+func readRoots(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read CA certificates: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("there is no certificate in PEM in %s", file)
+	}
+	return roots, nil
 }
 
 // newAuthenticator tells who callers are.

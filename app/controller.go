@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/api"
 	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/firewall"
@@ -21,7 +22,9 @@ import (
 	"github.com/octavo-lb/octavo/health"
 	"github.com/octavo-lb/octavo/housekeeping"
 	"github.com/octavo-lb/octavo/lb"
+	"github.com/octavo-lb/octavo/notify"
 	"github.com/octavo-lb/octavo/plan"
+	"github.com/octavo-lb/octavo/provider"
 	"github.com/octavo-lb/octavo/secrets"
 	"github.com/octavo-lb/octavo/secrets/keymanager"
 	"github.com/octavo-lb/octavo/store"
@@ -31,6 +34,8 @@ import (
 // controllerConfig is what a controller is made of.
 type controllerConfig struct {
 	name     string // of this process's worker; no other has it
+	version  string // of the program
+	hash     string // of the configuration; empty without one
 	roles    roles
 	database string // SQLAlchemy's URL
 	store    store.Options
@@ -41,10 +46,15 @@ type controllerConfig struct {
 	keyManager keymanager.Manager // nil for none
 	settings   plan.Settings
 	pretends   func(provider string) bool // that nothing serves its load balancers; nil for none
+	outside    func(provider string) bool // that a program outside of the service does; nil for none
+	programs   *provider.Config           // where such programs are answered, without what the controller brings along; nil for nowhere
 	workers    int
 
 	api   api.Config    // without what every controller brings along: Store, VIPs, Secrets, Logger
 	house houseSettings // how house is kept
+	// programKey is what amphorae check agent programs with, in base64; empty for none.
+	programKey string
+	tell       notices // who is told of what happens; the zero value for nobody
 
 	agents         net.Listener // where agents' calls arrive; nil when there are none
 	controllers    []string     // where agents find the controllers, this one among them
@@ -58,6 +68,11 @@ type controllerCloud interface {
 	api.VIPs
 }
 
+// imageChooser is a cloud that has images: *cloud.Client is one.
+type imageChooser interface {
+	Image(ctx context.Context, want plan.Image) (id string, err error)
+}
+
 // houseSettings are those of housekeeping; zero values are its defaults.
 type houseSettings struct {
 	listen time.Duration
@@ -68,13 +83,19 @@ type houseSettings struct {
 
 // controller is a running controller. Its API, if it has that role, is served by whoever holds it.
 type controller struct {
-	api   http.Handler
-	store *store.Store
-	parts []func(context.Context) error
+	api     http.Handler
+	store   *store.Store
+	metrics *metrics
+	parts   []func(context.Context) error
+	// stopping is closed as soon as run is asked to end, for what would not end by itself.
+	stopping chan struct{}
 }
 
 // newController opens the database and the certificate authorities and puts the parts together. Nothing runs until run.
 func newController(ctx context.Context, c controllerConfig) (*controller, error) {
+	if len(c.tell.publishers) > 0 {
+		c.store.Notify = notify.Text
+	}
 	st, err := store.Open(ctx, c.database, c.store)
 	if err != nil {
 		return nil, err
@@ -95,16 +116,22 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the certificate authorities: %w", err)
 	}
-	ctl := &controller{store: st}
+	ctl := &controller{store: st, metrics: newMetrics(c.version, c.hash), stopping: make(chan struct{})}
+	ctl.metrics.registry.MustRegister(&deployment{store: st, authorities: authorities, deadAfter: c.settings.WithDefaults().DeadAfter, clock: time.Now})
 	ctl.add(authorities.Run)
 	var safe *keymanager.Safe
 	if c.keyManager != nil {
 		safe = keymanager.NewSafe(c.keyManager, keys)
+		if session, ok := c.keyManager.(interface{ Run(context.Context) }); ok {
+			ctl.add(session.Run)
+		}
 	}
 	if c.roles.has(roleAPI) {
-		if ctl.api, err = newAPI(c, st, safe); err != nil {
+		front, err := newAPI(c, st, safe, ctl.stopping)
+		if err != nil {
 			return nil, err
 		}
+		ctl.api = ctl.metrics.timed(front)
 	}
 	if c.roles.has(roleWorker) {
 		ctl.parts = append(ctl.parts, newWorker(c, st, authorities).Run)
@@ -113,15 +140,28 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 		agents := newHealth(c, st, authorities, safe)
 		ctl.parts = append(ctl.parts, func(ctx context.Context) error { return agents.Serve(ctx, c.agents) })
 	}
+	if c.roles.has(roleHealth) && c.programs != nil {
+		programs, err := newPrograms(c, st, safe)
+		if err != nil {
+			return nil, err
+		}
+		ctl.parts = append(ctl.parts, programs.Serve)
+	}
 	if c.roles.has(roleHousekeeping) {
 		ctl.keepHouse(c, st, safe)
 	}
 	return ctl, nil
 }
 
-func newAPI(c controllerConfig, st *store.Store, safe *keymanager.Safe) (http.Handler, error) {
+func newAPI(c controllerConfig, st *store.Store, safe *keymanager.Safe, stopping <-chan struct{}) (http.Handler, error) {
 	front := c.api
-	front.Store, front.VIPs, front.Logger = st, c.cloud, c.log
+	front.Store, front.VIPs, front.Logger, front.Stopping = st, c.cloud, c.log, stopping
+	if c.programKey != "" {
+		var err error
+		if front.ProgramKey, err = agentapi.ParseProgramKey(c.programKey); err != nil {
+			return nil, err
+		}
+	}
 	if safe != nil {
 		front.Secrets = safe
 	}
@@ -130,8 +170,8 @@ func newAPI(c controllerConfig, st *store.Store, safe *keymanager.Safe) (http.Ha
 
 func newWorker(c controllerConfig, st *store.Store, authorities *ca.Authorities) *worker.Worker {
 	return worker.New(worker.Options{
-		Store: st, Cloud: c.cloud, CA: authorities, Settings: c.settings, Pretends: c.pretends, Name: c.name, Workers: c.workers,
-		Controllers: c.controllers, Logger: c.log,
+		Store: st, Cloud: c.cloud, CA: authorities, Settings: c.settings, Pretends: c.pretends, Outside: c.outside, Name: c.name, Workers: c.workers,
+		Controllers: c.controllers, ProgramKey: c.programKey, Logger: c.log,
 	})
 }
 
@@ -143,12 +183,38 @@ func newHealth(c controllerConfig, st *store.Store, authorities *ca.Authorities,
 	return health.New(o)
 }
 
+// newPrograms opens the sockets of providers outside of the process.
+func newPrograms(c controllerConfig, st *store.Store, safe *keymanager.Safe) (*provider.Server, error) {
+	o := *c.programs
+	o.Store, o.Logger = st, c.log
+	o.Serves = func(name string) bool { return c.pretends(name) || c.outside(name) }
+	if safe != nil {
+		o.Secrets = safe
+	}
+	return provider.Listen(o)
+}
+
 func (ctl *controller) keepHouse(c controllerConfig, st *store.Store, safe *keymanager.Safe) {
 	o := housekeeping.Options{Store: st, DeadAfter: c.settings.DeadAfter, Listen: c.house.listen, DeleteOrphans: c.house.ownsProject, Logger: c.log}
 	if real, ok := c.cloud.(housekeeping.Cloud); ok {
 		o.Cloud = real
 	}
 	ctl.add(housekeeping.New(o).Run)
+	if images, ok := c.cloud.(imageChooser); ok {
+		work := &housekeeping.ImageWork{Image: func(ctx context.Context, b *lb.LoadBalancer) (string, error) {
+			settings, err := worker.SettingsOf(ctx, st, c.settings, b)
+			if err != nil {
+				return "", err
+			}
+			return images.Image(ctx, settings.Image)
+		}}
+		ctl.add((&housekeeping.Rollout{Store: st, Logger: c.log, Work: work}).Run)
+	}
+	ctl.add((&housekeeping.Rollout{Store: st, Logger: c.log, Work: &housekeeping.AgentWork{Store: st}}).Run)
+	if len(c.tell.publishers) > 0 {
+		announcer := &housekeeping.Announcer{Store: st, Publishers: c.tell.publishers, Name: c.name, Attempts: c.tell.attempts, Clock: time.Now, Logger: c.log}
+		ctl.add(announcer.Run)
+	}
 	if safe != nil {
 		renewal := &housekeeping.Renewal{Store: st, KeyManager: safe, Clock: time.Now, Logger: c.log}
 		ctl.add(renewal.Run)
@@ -163,6 +229,7 @@ func (ctl *controller) add(run func(context.Context)) {
 // run runs all parts until ctx ends or one of them fails, then closes the database.
 func (ctl *controller) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	context.AfterFunc(ctx, func() { close(ctl.stopping) })
 	for _, part := range ctl.parts {
 		g.Go(func() error { return part(ctx) })
 	}
@@ -177,11 +244,19 @@ func (ctl *controller) run(ctx context.Context) error {
 func providers() []api.Provider {
 	can := lb.Capabilities{
 		Listeners: served("listener"), Pools: served("pool"), Algorithms: served("algorithm"), Monitors: served("monitor"),
+		PolicyListeners: served("policy-listener"),
 	}
+	flavor := chosen(api.AmphoraFlavorSettings(), "loadbalancer_topology", "compute_flavor", "amp_image_tag")
+	zone := chosen(api.AmphoraZoneSettings(), "compute_zone", "management_network", "valid_vip_networks")
 	return []api.Provider{
-		{Name: "octavia", Description: "Octavo's own amphorae, under the name that clients of Octavia know.", Can: can},
-		{Name: "amphora", Description: "The same under its other name.", Can: can},
+		{Name: "octavia", Description: "Octavo's own amphorae, under the name that clients of Octavia know.", Can: can, FlavorSettings: flavor, ZoneSettings: zone},
+		{Name: "amphora", Description: "The same under its other name.", Can: can, FlavorSettings: flavor, ZoneSettings: zone},
 	}
+}
+
+// chosen are the settings of these names: a profile that asks for something else is refused rather than not obeyed.
+func chosen(all []api.Setting, names ...string) []api.Setting {
+	return slices.DeleteFunc(all, func(s api.Setting) bool { return !slices.Contains(names, s.Name) })
 }
 
 // served are the values of one kind that the agent's capabilities name.

@@ -61,12 +61,14 @@ type cloudEntry struct {
 	IdentityAPIVersion string `yaml:"identity_api_version"`
 }
 
-// writeCloudsYAML writes the clouds octavo (a tenant) and octavo-admin (the operator).
+// writeCloudsYAML writes the clouds octavo (a tenant), octavo-admin (the operator) and octavo-service (the service itself).
 func writeCloudsYAML(path, authURL string, c credentials) error {
 	clouds := map[string]cloudEntry{}
 	for name, login := range map[string]struct{ user, project string }{
 		"octavo":       {"demo", "demo"},
 		"octavo-admin": {"admin", "admin"},
+		// To whom amphora images belong.
+		"octavo-service": {"octavia", "service"},
 	} {
 		e := cloudEntry{Region: region, IdentityAPIVersion: "3"}
 		e.Auth.AuthURL, e.Auth.Username, e.Auth.Password = authURL, login.user, c[login.user]

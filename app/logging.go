@@ -61,3 +61,6 @@ func (l *logFile) Write(line []byte) (int, error) {
 	defer l.mu.Unlock()
 	return l.file.Write(line)
 }
+
+// silent is for what has nobody to tell.
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -11,13 +11,13 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/octavo-lb/octavo/api"
-	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/config"
 	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/store"
@@ -31,8 +31,16 @@ type ServeOptions struct {
 	Stderr  io.Writer
 }
 
+// heapGrowth is by how many percent the heap grows between two collections of garbage. A controller's lasting heap is some
+// MB, and a list of 1000 load balancers makes as much garbage again: with Go's 100 every such request would pay for a
+// collection, a sixth of its time.
+const heapGrowth = 400
+
 // Serve runs a controller as octavia.conf says, until ctx ends. An error is one sentence for each problem.
 func Serve(ctx context.Context, o ServeOptions) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(heapGrowth)
+	}
 	roles, err := parseRoles(o.Roles)
 	if err != nil {
 		return err
@@ -46,12 +54,13 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	tellUnused(cfg, log)
-	s := &server{cfg: cfg, roles: roles, log: log, reopen: reopen}
+	s := &server{cfg: cfg, roles: roles, log: log, reopen: reopen, version: o.Version}
 	defer s.close()
 	if err := s.prepare(ctx, o.Config.Files); err != nil {
 		return err
 	}
 	log.Info("octavo serves", "version", o.Version, "roles", strings.Join(roles, ","), "api", s.address(s.api), "agents", s.address(s.agents),
+		"metrics", s.address(s.metrics),
 		"config", cfg.Hash())
 	return s.run(ctx)
 }
@@ -68,12 +77,14 @@ func tellUnused(cfg *config.Config, log *slog.Logger) {
 
 // server is a controller with its sockets.
 type server struct {
-	cfg    *config.Config
-	roles  roles
-	log    *slog.Logger
-	reopen func() error // of the log file
+	cfg     *config.Config
+	roles   roles
+	log     *slog.Logger
+	reopen  func() error // of the log file
+	version string
 
 	api, agents net.Listener // nil without the role
+	metrics     net.Listener // nil for none
 	secure      *tls.Config  // of the API; nil for HTTP
 	policy      *api.LivePolicy
 	controller  *controller
@@ -106,9 +117,27 @@ func (s *server) listen() (err error) {
 	}
 	if s.roles.has(roleHealth) && !servesNothing(s.cfg) {
 		h := &s.cfg.HealthManager
-		s.agents, err = listenAs("[health_manager] bind_ip and bind_port", h.BindIP, h.BindPort)
+		if s.agents, err = listenAs("[health_manager] bind_ip and bind_port", h.BindIP, h.BindPort); err != nil {
+			return err
+		}
 	}
-	return err
+	return s.listenForMetrics()
+}
+
+// listenForMetrics goes on without them where another controller has the address that nobody chose.
+func (s *server) listenForMetrics() (err error) {
+	address := s.cfg.Octavo.MetricsAddress
+	if address == "" {
+		return nil
+	}
+	if s.metrics, err = net.Listen("tcp", address); err == nil {
+		return nil
+	}
+	if !s.cfg.IsSet("octavo", "metrics_address") {
+		s.log.Warn("no metrics are served: set [octavo] metrics_address to a free address, or to nothing", "err", err)
+		return nil
+	}
+	return fmt.Errorf("cannot serve metrics (%w): set [octavo] metrics_address to a free address of this machine, or to nothing", err)
 }
 
 func listenAs(keys string, host netip.Addr, port int) (net.Listener, error) {
@@ -136,20 +165,30 @@ func (s *server) settings(files []string) (controllerConfig, error) {
 	if err != nil {
 		return controllerConfig{}, err
 	}
+	certificates, err := caOptions(cfg, s.log)
+	if err != nil {
+		return controllerConfig{}, err
+	}
 	c := controllerConfig{
-		name: cfg.Default.Host, roles: s.roles, database: cfg.Database.Connection.Reveal(), keyFile: cfg.Octavo.KeyFile,
-		store: store.Options{Logger: s.log, MaxConns: cfg.Database.MaxPoolSize + cfg.Database.MaxOverflow},
-		ca:    ca.Options{ClientLifetime: cfg.Certificates.Validity, Logger: s.log},
-		cloud: at.cloud, settings: planSettings(cfg), pretends: pretends(cfg), workers: cfg.Octavo.Workers,
+		name: cfg.Default.Host, version: s.version, hash: cfg.Hash(), roles: s.roles, database: cfg.Database.Connection.Reveal(), keyFile: cfg.Octavo.KeyFile,
+		store: store.Options{Logger: s.log, MaxConns: cfg.Database.MaxPoolSize + cfg.Database.MaxOverflow, MaxConnAge: cfg.Database.RecycleTime},
+		ca:    certificates,
+		cloud: at.cloud, settings: planSettings(cfg), pretends: pretends(cfg), outside: outside(cfg), programs: providerSockets(cfg), workers: cfg.Octavo.Workers,
 		house:  houseSettings{listen: cfg.HealthManager.CheckInterval, ownsProject: cfg.Octavo.DeleteOrphans},
 		agents: s.agents, reportInterval: cfg.HealthManager.HeartbeatInterval, log: s.log,
+	}
+	if c.programKey, err = readProgramKey(cfg.Octavo.AgentUpdateKey); err != nil {
+		return c, fmt.Errorf("[octavo] agent_update_key: %w", err)
 	}
 	if c.name == "" {
 		if c.name, err = os.Hostname(); err != nil {
 			return c, fmt.Errorf("this machine has no name (%w): set [DEFAULT] host", err)
 		}
 	}
-	if c.keyManager, err = newKeyManager(cfg, at); err != nil {
+	if c.tell, err = newNotices(cfg, s.log); err != nil {
+		return c, err
+	}
+	if c.keyManager, err = newKeyManager(cfg, at, s.log); err != nil {
 		return c, err
 	}
 	if c.controllers, err = s.controllers(); err != nil {
@@ -223,6 +262,9 @@ func (s *server) run(ctx context.Context) error {
 		c.parts = append(c.parts, func(ctx context.Context) error { return answer(ctx, s.api, c.api, s.secure) },
 			func(ctx context.Context) error { return s.policy.Run(ctx, policyPoll) })
 	}
+	if s.metrics != nil {
+		c.parts = append(c.parts, func(ctx context.Context) error { return c.metrics.serve(ctx, s.metrics) })
+	}
 	c.add(s.obeyHangups)
 	return c.run(ctx)
 }
@@ -249,7 +291,7 @@ func (s *server) obeyHangups(ctx context.Context) {
 
 // close closes what run has not taken over.
 func (s *server) close() {
-	for _, l := range []net.Listener{s.api, s.agents} {
+	for _, l := range []net.Listener{s.api, s.agents, s.metrics} {
 		if l != nil {
 			l.Close()
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
 	"github.com/octavo-lb/octavo/policy"
+	"github.com/octavo-lb/octavo/provider"
 	"github.com/octavo-lb/octavo/store"
 )
 
@@ -36,6 +37,25 @@ func pretends(cfg *config.Config) func(provider string) bool {
 	return func(provider string) bool { return all || slices.Contains(noopProviders, provider) }
 }
 
+// outside tells which providers are programs outside of the service.
+func outside(cfg *config.Config) func(provider string) bool {
+	return func(provider string) bool { return slices.Contains(cfg.Octavo.OutsideProviders, provider) }
+}
+
+// providerSockets are those of providers outside of the process, nil unless somebody asked for them.
+func providerSockets(cfg *config.Config) *provider.Config {
+	d := &cfg.DriverAgent
+	asked := len(cfg.Octavo.OutsideProviders) > 0
+	for _, key := range []string{"status_socket_path", "stats_socket_path", "get_socket_path"} {
+		asked = asked || cfg.IsSet("driver_agent", key)
+	}
+	if !asked {
+		return nil
+	}
+	return &provider.Config{Status: provider.Socket{Path: d.StatusSocket, Timeout: d.StatusTimeout},
+		Stats: provider.Socket{Path: d.StatsSocket, Timeout: d.StatsTimeout}, Get: provider.Socket{Path: d.GetSocket, Timeout: d.GetTimeout}}
+}
+
 func planSettings(cfg *config.Config) plan.Settings {
 	c, n, h := &cfg.ControllerWorker, &cfg.Nova, &cfg.HealthManager
 	s := plan.Settings{
@@ -43,6 +63,10 @@ func planSettings(cfg *config.Config) plan.Settings {
 		KeyName: c.SSHKeyName, AvailabilityZone: n.AvailabilityZone, DeadAfter: h.HeartbeatTimeout,
 		BootTimeout:  time.Duration(cfg.HaproxyAmphora.ConnectionMaxRetries) * cfg.HaproxyAmphora.ConnectionRetry,
 		VRRPInterval: cfg.KeepalivedVRRP.AdvertInterval, PretendDelay: cfg.Octavo.NoopDelay,
+		Logging: logging(cfg),
+	}
+	if c.VolumeDriver == "volume_cinder_driver" {
+		s.Volume = plan.Volume{GB: cfg.Cinder.VolumeSize, Type: cfg.Cinder.VolumeType}
 	}
 	if len(c.BootNetworks) > 0 {
 		s.ManagementNetwork = c.BootNetworks[0]
@@ -90,7 +114,8 @@ func apiConfig(cfg *config.Config) (api.Config, error) {
 		Rules: lbRules(cfg), Topology: cfg.ControllerWorker.Topology, BasePath: "/load-balancer", BaseURI: a.BaseURI,
 		AuthURI: cmp.Or(cfg.KeystoneToken.PublicURI, cfg.KeystoneToken.AuthURL), MaxPage: most,
 		Healthcheck: a.HealthcheckOn, HealthcheckEvery: a.HealthcheckCache, ImmutableWhilePending: a.ImmutableWhilePending,
-		ListenerDefaults: listenerDefaults(cfg), NoVIPPort: !cfg.Networking.AllowVIPPort,
+		NoPages: !a.AllowPagination, NoSorting: !a.AllowSorting, NoFilters: !a.AllowFiltering, NoFields: !a.AllowFields,
+		MaxBody: cfg.Middleware.MaxBody, ListenerDefaults: listenerDefaults(cfg), NoVIPPort: !cfg.Networking.AllowVIPPort,
 		NoVIPNetwork: !cfg.Networking.AllowVIPNetwork, NoVIPSubnet: !cfg.Networking.AllowVIPSubnet,
 		VIPNetworks: cfg.Networking.ValidVIPNetworks, DeniedVIPNetworks: cfg.Networking.DeniedVIPNetworks,
 		DefaultQuota: store.Quota{LoadBalancer: &q.LoadBalancer, Listener: &q.Listener, Pool: &q.Pool, Member: &q.Member,
@@ -110,6 +135,7 @@ func listenerDefaults(cfg *config.Config) map[string]any {
 // enabledProviders are those that the configuration names and that Octavo is, the default first. Where callers are not
 // identified, and no providers are named, they are those that clients' tests expect.
 func enabledProviders(cfg *config.Config, log *slog.Logger) ([]api.Provider, error) {
+	is := func(name string) func(api.Provider) bool { return func(p api.Provider) bool { return p.Name == name } }
 	names, first := cfg.API.Providers, cfg.API.DefaultProvider
 	if cfg.API.AuthStrategy != "keystone" && !cfg.IsSet("api_settings", "enabled_provider_drivers") {
 		names = maps.Clone(names)
@@ -121,6 +147,16 @@ func enabledProviders(cfg *config.Config, log *slog.Logger) ([]api.Provider, err
 		}
 	}
 	known := append(providers(), noopProvider("noop_driver"), noopProvider("noop_driver-alt"))
+	for _, name := range cfg.Octavo.OutsideProviders {
+		if i := slices.IndexFunc(known, is(name)); i < 0 {
+			known = append(known, api.Provider{Name: name, AnySetting: true})
+		} else if i < len(providers()) {
+			return nil, fmt.Errorf("[octavo] outside_providers = %s: Octavo serves that provider itself", name)
+		}
+		if _, ok := names[name]; !ok {
+			return nil, fmt.Errorf("[octavo] outside_providers = %s: it must be one of [api_settings] enabled_provider_drivers", name)
+		}
+	}
 	var enabled []api.Provider
 	for _, p := range known {
 		if description, ok := names[p.Name]; ok {
@@ -128,10 +164,9 @@ func enabledProviders(cfg *config.Config, log *slog.Logger) ([]api.Provider, err
 			enabled = append(enabled, p)
 		}
 	}
-	is := func(name string) func(api.Provider) bool { return func(p api.Provider) bool { return p.Name == name } }
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !slices.ContainsFunc(enabled, is(name)) {
-			log.Warn("[api_settings] enabled_provider_drivers names a provider that is not Octavo's; nobody can use it", "provider", name)
+			log.Warn("[api_settings] enabled_provider_drivers names a provider that is not Octavo's; nobody can use it unless [octavo] outside_providers names it, too", "provider", name)
 		}
 	}
 	i := slices.IndexFunc(enabled, is(first))

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/config"
 )
 
@@ -93,6 +96,31 @@ default_pool_quota = 3
 	if err != nil || a.Topology != "ACTIVE_STANDBY" || *a.DefaultQuota.Pool != 3 || a.ListenerDefaults["timeout_client_data"] != 7000 || !a.NoVIPPort ||
 		len(a.Rules.DeniedMembers) != 2 || a.Rules.DeniedMembers[1].Bits() != 128 {
 		t.Errorf("API: %+v (%v)", a, err)
+	}
+}
+
+func TestLogsFollowTheConfiguration(t *testing.T) {
+	for _, c := range []struct {
+		name, conf string
+		want       *agentapi.Logging
+	}{
+		{"nobody gets any by default", "", nil},
+		{"to a server of tenants' logs", "[amphora_agent]\ntenant_log_targets = 192.0.2.1:514, 2001:db8::1:10514\nuser_log_facility = 3\nlog_protocol = TCP\nlog_retry_count = 0\n",
+			&agentapi.Logging{Flow: &agentapi.Log{Targets: []string{"192.0.2.1:514", "[2001:db8::1]:10514"}, Facility: 3}, Protocol: "TCP"}},
+		{"no tenants' logs", "[amphora_agent]\ntenant_log_targets = 192.0.2.1:514\nadmin_log_targets = 192.0.2.2:514\nforward_all_logs = true\n[haproxy_amphora]\nconnection_logging = false\n",
+			&agentapi.Logging{Admin: &agentapi.Log{Targets: []string{"192.0.2.2:514"}, Facility: 1, Kernel: true}, Protocol: "UDP", Retries: 5}},
+		{"files", "[amphora_agent]\ndisable_local_log_storage = false\n",
+			&agentapi.Logging{Flow: &agentapi.Log{Local: true}, Admin: &agentapi.Log{Facility: 1, Local: true}, Protocol: "UDP", Retries: 5}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := planSettings(load(t, c.conf)).Logging
+			if c.want != nil {
+				c.want.Format, c.want.Interval, c.want.Queue = got.Format, 2*time.Second, 10000
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

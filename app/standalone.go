@@ -46,9 +46,11 @@ type StandaloneOptions struct {
 	Keep    bool
 	// Topology is that of load balancers whose flavor names none: SINGLE, or ACTIVE_STANDBY for a pair of amphorae.
 	Topology string
-	Version  string
-	Out      *os.File // what users read
-	Log      *slog.Logger
+	// LogTarget is HOST:PORT of a syslog server for the logs of all load balancers; :PORT is this machine.
+	LogTarget string
+	Version   string
+	Out       *os.File // what users read
+	Log       *slog.Logger
 }
 
 // Standalone runs the whole service and a small cloud on this machine until ctx ends. Then it takes away everything that
@@ -59,6 +61,9 @@ func Standalone(ctx context.Context, o StandaloneOptions) error {
 	}
 	if !slices.Contains([]string{"", "SINGLE", "ACTIVE_STANDBY"}, o.Topology) {
 		return fmt.Errorf("the topology %q is neither SINGLE nor ACTIVE_STANDBY", o.Topology)
+	}
+	if err := validTarget(o.LogTarget); err != nil {
+		return err
 	}
 	agent, err := agentProgram()
 	if err != nil {
@@ -142,12 +147,19 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 	}
 	settings.database, settings.keyFile, settings.agents = "sqlite:"+dir.file("octavo.db"), dir.file("octavo.key"), agents
 	settings.controllers, settings.api.Topology = []string{"https://" + agents.Addr().String()}, o.Topology
+	settings.settings.Logging = standaloneLogging(o.LogTarget, small.ManagementAddress())
+	if settings.programKey, err = standaloneProgramKey(dir); err != nil {
+		return err
+	}
 	ctl, err := newController(ctx, settings)
 	if err != nil {
 		return errors.Join(err, agents.Close())
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", small.Handler())
+	if isLoopback(listener.Addr()) { // others are not told without being asked
+		mux.Handle("GET /metrics", ctl.metrics.handler())
+	}
 	mux.Handle("/load-balancer", ctl.api)
 	mux.Handle("/load-balancer/", ctl.api)
 
@@ -166,6 +178,11 @@ func runStandalone(ctx context.Context, o StandaloneOptions, dir *dataDir, liste
 		})
 	}
 	return g.Wait()
+}
+
+func isLoopback(a net.Addr) bool {
+	at, err := netip.ParseAddrPort(a.String())
+	return err == nil && at.Addr().IsLoopback()
 }
 
 // standaloneController is a controller of the small cloud, which it knows by its APIs only.

@@ -27,8 +27,9 @@ var areas = map[string]struct {
 	args      []string
 }{
 	"start":     {[]string{"./test/e2e"}, "^BenchmarkStart", []string{"-benchtime=1x"}},
-	"api":       {[]string{"./api/...", "./store/..."}, ".", []string{"-benchmem"}},
-	"dataplane": {[]string{"./agent/...", "./haproxy/...", "./firewall/..."}, ".", nil},
+	"api":       {[]string{"./api"}, ".", nil},
+	"store":     {[]string{"./store/..."}, ".", []string{"-benchmem"}},
+	"dataplane": {[]string{"./agent/...", "./haproxy/...", "./firewall/...", "./test/e2e"}, "^Benchmark[^S]", nil},
 	"health":    {[]string{"./health/..."}, ".", nil},
 }
 
@@ -63,12 +64,48 @@ func run(area, dir string) error {
 	if len(figures) == 0 {
 		return fmt.Errorf("no benchmark of area %s ran", area)
 	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	for _, name := range slices.Sorted(maps.Keys(figures)) {
-		fmt.Fprintf(table, "%s\t%.4g\t\n", name, figures[name])
-	}
-	table.Flush()
+	show(os.Stdout, figures)
 	return write(filepath.Join(dir, area+".json"), figures)
+}
+
+// grid are the figures that are shown beside each other for what they are about, which their names begin with.
+var grid = []string{"per_s", "p50_ms", "p99_ms", "cpu_s_per_1000", "database_cpu_s_per_1000", "statements"}
+
+// show prints what has several figures of the grid as a row of it, and all others by themselves.
+func show(w io.Writer, figures map[string]float64) {
+	rows := map[string]map[string]string{}
+	for name, value := range figures {
+		row, column := name, ""
+		for _, unit := range grid {
+			if before, ok := strings.CutSuffix(name, "_"+unit); ok && len(unit) > len(column) {
+				row, column = before, unit
+			}
+		}
+		if rows[row] == nil {
+			rows[row] = map[string]string{}
+		}
+		rows[row][column] = fmt.Sprintf("%.4g", value)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	defer table.Flush()
+	headed := false
+	for _, row := range slices.Sorted(maps.Keys(rows)) {
+		if len(rows[row]) > 1 && !headed {
+			fmt.Fprintf(table, "\t%s\t\n", strings.Join(grid, "\t"))
+			headed = true
+		}
+		if len(rows[row]) == 1 {
+			for unit, value := range rows[row] {
+				fmt.Fprintf(table, "%s\t%s\t\n", strings.TrimSuffix(row+"_"+unit, "_"), value)
+			}
+			continue
+		}
+		fmt.Fprintf(table, "%s\t", row)
+		for _, unit := range grid {
+			fmt.Fprintf(table, "%s\t", rows[row][unit])
+		}
+		fmt.Fprintln(table)
+	}
 }
 
 // collect names every figure of one benchmark line.

@@ -30,6 +30,8 @@ type AgentCertificate struct {
 	RenewAfter time.Time
 	// Key identifies the key that was certified (see CSRKey).
 	Key string
+	// Issuer is the label of the CA that signed (Authority.Label).
+	Issuer string
 }
 
 // ErrBadRequest is an unusable certificate request: the agent's fault, and the same again if it is sent again.
@@ -50,7 +52,8 @@ func (a *Authorities) SignAgent(csr, amphoraID string) (AgentCertificate, error)
 		return AgentCertificate{}, fmt.Errorf("cannot certify amphora %s: %w", amphoraID, err)
 	}
 	issuing, _ := a.current()
-	leaf, err := a.sign(issuing, request.PublicKey, a.options.ClientLifetime, &x509.Certificate{
+	by := issuing.signer(a.options.Clock())
+	leaf, err := a.sign(by, request.PublicKey, a.options.ClientLifetime, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: amphoraID},
 		URIs:        []*url.URL{identity},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -64,6 +67,7 @@ func (a *Authorities) SignAgent(csr, amphoraID string) (AgentCertificate, error)
 		NotAfter:   leaf.NotAfter,
 		RenewAfter: a.renewAfter(leaf),
 		Key:        fingerprint(request.RawSubjectPublicKeyInfo),
+		Issuer:     by.label,
 	}, nil
 }
 
@@ -95,34 +99,50 @@ func AmphoraOf(c *x509.Certificate) (string, error) {
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// sign completes the template and signs it with the authority's generation in use.
-func (a *Authorities) sign(by *authority, public crypto.PublicKey, lifetime time.Duration, template *x509.Certificate) (*x509.Certificate, error) {
+// sign completes the template and signs it.
+func (a *Authorities) sign(by *generation, public crypto.PublicKey, lifetime time.Duration, template *x509.Certificate) (*x509.Certificate, error) {
 	id, err := keyID(public)
 	if err != nil {
 		return nil, err
 	}
 	now := a.options.Clock()
-	signer := by.signer(now)
 	serial := make([]byte, 16)
 	_, _ = rand.Read(serial) // never fails
 	serial[0] = serial[0]&0x7f | 0x40
 	template.SerialNumber = new(big.Int).SetBytes(serial)
 	template.NotBefore = now.Add(-a.options.Skew)
-	template.NotAfter = earlier(now.Add(lifetime), signer.certificate.NotAfter)
+	template.NotAfter = earlier(now.Add(lifetime), by.certificate.NotAfter)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.BasicConstraintsValid = true
 	template.SubjectKeyId = id
-	der, err := x509.CreateCertificate(rand.Reader, template, signer.certificate, public, signer.key)
+	template.SignatureAlgorithm = signature(by.key, a.options.Digest)
+	der, err := x509.CreateCertificate(rand.Reader, template, by.certificate, public, by.key)
 	if err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
 }
 
-// renewAfter is two thirds into the life of a certificate that was just made.
+// signature is how a key signs with the digest; zero for its usual way.
+func signature(key crypto.Signer, digest crypto.Hash) x509.SignatureAlgorithm {
+	switch key.(type) {
+	case *rsa.PrivateKey:
+		return map[crypto.Hash]x509.SignatureAlgorithm{crypto.SHA256: x509.SHA256WithRSA, crypto.SHA384: x509.SHA384WithRSA, crypto.SHA512: x509.SHA512WithRSA}[digest]
+	case *ecdsa.PrivateKey:
+		return map[crypto.Hash]x509.SignatureAlgorithm{crypto.SHA256: x509.ECDSAWithSHA256, crypto.SHA384: x509.ECDSAWithSHA384, crypto.SHA512: x509.ECDSAWithSHA512}[digest]
+	}
+	return 0
+}
+
+// renewAfter is two thirds into the life of a certificate that was just made, or RenewBefore its end, but never sooner than
+// after a third.
 func (a *Authorities) renewAfter(leaf *x509.Certificate) time.Time {
 	now := a.options.Clock()
-	return now.Add(leaf.NotAfter.Sub(now) * 2 / 3)
+	life := leaf.NotAfter.Sub(now)
+	if a.options.RenewBefore > 0 {
+		return now.Add(max(life-a.options.RenewBefore, life/3))
+	}
+	return now.Add(life * 2 / 3)
 }
 
 func earlier(a, b time.Time) time.Time {

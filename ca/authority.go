@@ -1,96 +1,118 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// authority is one CA with its successors. It is never changed once loaded.
+// authority is one CA with its predecessors and successors. It is never changed once loaded.
 type authority struct {
 	generations []generation // oldest first
 	pool        *x509.CertPool
-	bundle      string // PEM, newest first
-}
-
-// generation is one certificate and key of an authority.
-type generation struct {
-	certificate *x509.Certificate
-	key         crypto.Signer
-	usedFrom    time.Time
-}
-
-// material is the stored form of a generation; an authority is stored as a list of them, sealed.
-type material struct {
-	Certificate []byte    `json:"certificate"` // DER
-	Key         []byte    `json:"key"`         // PKCS #8 DER
-	UsedFrom    time.Time `json:"used_from"`
+	sealed      []byte // as it is on the shelf
 }
 
 // signer is the newest generation that is in use by now; the oldest one if the clock is before all of them.
-func (a *authority) signer(now time.Time) generation {
-	for _, g := range slices.Backward(a.generations) {
-		if !g.usedFrom.After(now) && now.Before(g.certificate.NotAfter) {
+func (a *authority) signer(now time.Time) *generation {
+	for i := range slices.Backward(a.generations) {
+		if g := &a.generations[i]; !g.usedFrom.After(now) && g.works(now) {
 			return g
 		}
 	}
-	return a.generations[0]
+	return &a.generations[0]
 }
 
-func (a *Authorities) loadAuthority(ctx context.Context, name string) (*authority, error) {
-	plain, err := a.load(ctx, name, func() ([]byte, error) { return a.grow(name, nil, a.options.Clock()) })
+// known is the newest generation that works and that an agent trusts which asks for name: the one that it was told of, or one
+// before that. Without a label in the name it is the one in use.
+func (a *authority) known(name string, now time.Time) *generation {
+	at := slices.IndexFunc(a.generations, func(g generation) bool { return strings.EqualFold(g.sni(), name) })
+	for ; at >= 0; at-- {
+		if a.generations[at].works(now) {
+			return &a.generations[at]
+		}
+	}
+	return a.signer(now)
+}
+
+func (a *authority) newest() *generation { return &a.generations[len(a.generations)-1] }
+
+// loadAuthority answers what is on the shelf, with a successor when one is due; before, if nothing has changed.
+func (a *Authorities) loadAuthority(ctx context.Context, name string, before *authority) (*authority, error) {
+	known, err := a.readAuthority(ctx, name, before)
+	if err != nil || a.options.ReadOnly || !a.ending(known) {
+		return known, err
+	}
+	if err := a.change(ctx, name, a.succeed(name)); err != nil {
+		return nil, fmt.Errorf("cannot make the successor of %s: %w", name, err)
+	}
+	a.options.Logger.Info("made the successor of a certificate authority", "name", name)
+	return a.readAuthority(ctx, name, nil)
+}
+
+func (a *Authorities) readAuthority(ctx context.Context, name string, before *authority) (*authority, error) {
+	sealed, plain, err := a.load(ctx, name, func() ([]byte, error) { return a.firstGeneration(name) })
 	if err != nil {
 		return nil, err
 	}
-	known, err := decodeAuthority(plain)
+	if before != nil && bytes.Equal(before.sealed, sealed) {
+		return before, nil
+	}
+	known, err := decodeAuthority(sealed, plain)
 	if err != nil {
 		return nil, fmt.Errorf("%s in the database is damaged: %w", name, err)
 	}
-	now := a.options.Clock()
-	newest := known.generations[len(known.generations)-1].certificate
-	if newest.NotAfter.Sub(now) > a.options.CALifetime/3 {
-		return known, nil
-	}
-	// Two controllers may make a successor at once. The last one written counts; as it is not used before every controller
-	// has read it several times, the loser signs nothing.
-	if plain, err = a.grow(name, plain, now.Add(a.options.overlap())); err != nil {
-		return nil, fmt.Errorf("cannot make the successor of %s: %w", name, err)
-	}
-	if err := a.put(ctx, name, plain); err != nil {
-		return nil, err
-	}
-	a.options.Logger.Info("made the successor of a certificate authority", "name", name)
-	return decodeAuthority(plain)
+	return known, nil
 }
 
-// grow adds a generation to an authority's stored form. Those that nobody can still have use for are dropped.
-func (a *Authorities) grow(name string, plain []byte, usedFrom time.Time) ([]byte, error) {
-	var stored []material
-	if plain != nil {
-		if err := json.Unmarshal(plain, &stored); err != nil {
+// succeed adds a generation, unless another controller was faster.
+func (a *Authorities) succeed(name string) func([]material) ([]material, error) {
+	return func(stored []material) ([]material, error) {
+		newest, err := stored[len(stored)-1].decode()
+		if err != nil {
 			return nil, err
 		}
+		if !a.ending(&authority{generations: []generation{newest}}) {
+			return nil, errUnchanged
+		}
+		next, err := a.newGeneration(name, a.options.Clock().Add(a.options.overlap()))
+		return append(stored, next), err
 	}
-	stored = slices.DeleteFunc(stored, func(m material) bool {
-		c, err := x509.ParseCertificate(m.Certificate)
-		return err == nil && c.NotAfter.Before(a.options.Clock())
-	})
-	next, err := a.newGeneration(name, usedFrom)
+}
+
+// ending tells whether a successor is due. Those of an operator's CA are the operator's to bring.
+func (a *Authorities) ending(known *authority) bool {
+	newest := known.newest()
+	return !newest.imported && newest.certificate.NotAfter.Sub(a.options.Clock()) <= a.options.CALifetime/3
+}
+
+// firstGeneration is what an authority starts with: what the operator brings, or one that is made.
+func (a *Authorities) firstGeneration(name string) ([]byte, error) {
+	now := a.options.Clock()
+	brought, err := a.brought(name, &a.options.Operator)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(append(stored, next))
+	if brought == nil {
+		made, err := a.newGeneration(name, now)
+		if err != nil {
+			return nil, err
+		}
+		brought = &made
+	}
+	brought.UsedFrom = now.UTC()
+	return json.Marshal([]material{*brought})
 }
 
 func (a *Authorities) newGeneration(name string, usedFrom time.Time) (material, error) {
@@ -121,12 +143,12 @@ func (a *Authorities) caTemplate(name string, public crypto.PublicKey) (*x509.Ce
 	now := a.options.Clock()
 	// The usage in the CA's own certificate bounds that of all it signs, so that a mix-up of the two is caught by every
 	// verifier.
-	usage, role := x509.ExtKeyUsageClientAuth, "issuing"
+	usage := x509.ExtKeyUsageClientAuth
 	if name == controllerName {
-		usage, role = x509.ExtKeyUsageServerAuth, "controller"
+		usage = x509.ExtKeyUsageServerAuth
 	}
 	return &x509.Certificate{
-		Subject:               pkix.Name{Organization: []string{"Octavo"}, CommonName: fmt.Sprintf("Octavo %s CA %x", role, id[:4])},
+		Subject:               pkix.Name{Organization: []string{"Octavo"}, CommonName: fmt.Sprintf("Octavo %s CA %x", role(name), id[:4])},
 		NotBefore:             now.Add(-a.options.Skew),
 		NotAfter:              now.Add(a.options.CALifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -139,7 +161,7 @@ func (a *Authorities) caTemplate(name string, public crypto.PublicKey) (*x509.Ce
 	}, nil
 }
 
-func decodeAuthority(plain []byte) (*authority, error) {
+func decodeAuthority(sealed, plain []byte) (*authority, error) {
 	var stored []material
 	if err := json.Unmarshal(plain, &stored); err != nil {
 		return nil, err
@@ -147,45 +169,14 @@ func decodeAuthority(plain []byte) (*authority, error) {
 	if len(stored) == 0 {
 		return nil, errors.New("it holds no certificate")
 	}
-	a := &authority{pool: x509.NewCertPool()}
-	for _, m := range stored {
-		g, err := decodeGeneration(m)
+	a := &authority{pool: x509.NewCertPool(), sealed: sealed}
+	for i := range stored {
+		g, err := stored[i].decode()
 		if err != nil {
 			return nil, err
 		}
 		a.generations = append(a.generations, g)
 		a.pool.AddCert(g.certificate)
-		a.bundle = encodeCertificate(g.certificate.Raw) + a.bundle
 	}
 	return a, nil
-}
-
-func decodeGeneration(m material) (generation, error) {
-	certificate, err := x509.ParseCertificate(m.Certificate)
-	if err != nil {
-		return generation{}, err
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(m.Key)
-	if err != nil {
-		return generation{}, err
-	}
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !key.PublicKey.Equal(certificate.PublicKey) {
-		return generation{}, errors.New("key and certificate do not belong together")
-	}
-	return generation{certificate: certificate, key: key, usedFrom: m.UsedFrom}, nil
-}
-
-func encodeCertificate(der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-}
-
-// keyID is a subject key identifier by the first method of RFC 7093.
-func keyID(public crypto.PublicKey) ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(der)
-	return sum[:20], nil
 }

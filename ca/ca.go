@@ -8,12 +8,15 @@ package ca
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/octavo-lb/octavo/agentapi"
 )
 
 // Shelf is where sealed material is kept for all controllers; store.Store is one.
@@ -22,8 +25,8 @@ type Shelf interface {
 	Material(ctx context.Context, name string) ([]byte, error)
 	// CreateMaterial keeps data under name unless there is something, and returns what is kept then.
 	CreateMaterial(ctx context.Context, name string, data []byte) ([]byte, error)
-	// PutMaterial keeps data in place of what there is.
-	PutMaterial(ctx context.Context, name string, data []byte) error
+	// SwapMaterial keeps data in place of was, and tells whether it did: not if something else is kept by now.
+	SwapMaterial(ctx context.Context, name string, was, data []byte) (swapped bool, err error)
 }
 
 // Sealer encrypts for one purpose; secrets.Keyring is one.
@@ -35,8 +38,10 @@ type Sealer interface {
 
 // Options has a usable zero value in every field.
 type Options struct {
-	// ClientLifetime of an agent's certificate; 30 days. It is renewed after two thirds of it.
+	// ClientLifetime of an agent's certificate; 30 days.
 	ClientLifetime time.Duration
+	// RenewBefore its end an agent's or controller's certificate is renewed; after two thirds of its life when 0.
+	RenewBefore time.Duration
 	// ServerLifetime of a controller's certificate; 30 days.
 	ServerLifetime time.Duration
 	// CALifetime of an authority; 10 years. Its successor is made after two thirds of it.
@@ -46,6 +51,15 @@ type Options struct {
 	// ServerNames and ServerAddresses are what a controller's certificate is good for. DefaultServerName when both are empty.
 	ServerNames     []string
 	ServerAddresses []netip.Addr
+
+	// Operator is what an operator brings. It is taken over once: what was made or imported later counts before it.
+	Operator Operator
+	// AllowShared accepts one CA in both places, with a warning.
+	AllowShared bool
+	// Digest of signatures by RSA and ECDSA keys; the one that fits the key when zero.
+	Digest crypto.Hash
+	// ReadOnly changes nothing on the shelf: there must be something.
+	ReadOnly bool
 
 	Clock  func() time.Time
 	Logger *slog.Logger
@@ -77,8 +91,8 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// overlap is how long an authority's successor is trusted before it is used. Every agent renews its certificate, and
-// learns of the successor by that, at least once in this time.
+// overlap is how long an authority's successor that nobody asked for is trusted before it is used. Every agent renews its
+// certificate, and learns of the successor by that, at least once in this time.
 func (o *Options) overlap() time.Duration { return 2 * max(o.ClientLifetime, o.ServerLifetime) }
 
 // Authorities are the two CAs of a deployment and what is kept with them. Safe for concurrent use.
@@ -91,8 +105,10 @@ type Authorities struct {
 	issuing    *authority
 	controller *authority
 	tokenKey   []byte
+	trust      agentapi.Trust // as of the last refresh
+	trustID    string
 
-	server serverCertificate
+	server serverCertificates
 }
 
 const (
@@ -106,6 +122,11 @@ const (
 func Open(ctx context.Context, shelf Shelf, sealer Sealer, options Options) (*Authorities, error) {
 	options.setDefaults()
 	a := &Authorities{options: options, shelf: shelf, sealer: sealer}
+	if !options.ReadOnly {
+		if err := a.adopt(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -115,39 +136,72 @@ func Open(ctx context.Context, shelf Shelf, sealer Sealer, options Options) (*Au
 // Refresh takes over what other controllers put on the shelf, and makes the successor of an authority that is due. On
 // an error everything stays as it was: what is in memory keeps working.
 func (a *Authorities) Refresh(ctx context.Context) error {
-	issuing, err := a.loadAuthority(ctx, issuingName)
+	wasIssuing, wasController := a.current()
+	issuing, err := a.loadAuthority(ctx, issuingName, wasIssuing)
 	if err != nil {
 		return err
 	}
-	controller, err := a.loadAuthority(ctx, controllerName)
+	controller, err := a.loadAuthority(ctx, controllerName, wasController)
 	if err != nil {
 		return err
 	}
 	if err := separate(issuing, controller); err != nil {
-		return err
+		if !a.options.AllowShared {
+			return err
+		}
+		if issuing != wasIssuing || controller != wasController {
+			a.options.Logger.Warn("the issuing CA and the controller CA share a key: whoever steals it can pose as controller and as any amphora")
+		}
 	}
-	tokenKey, err := a.load(ctx, tokenKeyName, newTokenKey)
+	_, tokenKey, err := a.load(ctx, tokenKeyName, newTokenKey)
 	if err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.issuing, a.controller, a.tokenKey = issuing, controller, tokenKey
+	a.trust = trust(controller.generations, a.options.Clock())
+	a.trustID = a.trust.ID()
 	return nil
 }
 
-// Run refreshes every hour until ctx ends, so that all controllers trust a successor long before one of them uses it.
+// refreshEvery is how soon every controller knows of a change; settling is how long one that others must know of waits.
+const (
+	refreshEvery = 5 * time.Second
+	settling     = 3 * refreshEvery
+)
+
+// Run refreshes until ctx ends, so that all controllers trust a successor before one of them uses it.
 func (a *Authorities) Run(ctx context.Context) {
-	ticker := time.NewTicker(time.Hour)
+	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
-	for {
+	var told time.Time
+	for failing := false; ; {
+		if now := a.options.Clock(); now.Sub(told) >= day {
+			a.warnOfEnds(now)
+			told = now
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := a.Refresh(ctx); err != nil && ctx.Err() == nil {
-				a.options.Logger.Warn("cannot refresh the certificate authorities, the known ones stay in use", "err", err)
-			}
+		}
+		err := a.Refresh(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			a.options.Logger.Warn("cannot refresh the certificate authorities, the known ones stay in use", "err", err)
+		}
+		failing = err != nil
+	}
+}
+
+// warnOfEnds tells of an operator's CAs and certificates that end soon: nothing replaces them by itself.
+func (a *Authorities) warnOfEnds(now time.Time) {
+	for _, d := range a.Describe() {
+		if d.Signs && d.Imported && d.NotAfter.Sub(now) < 90*day {
+			a.options.Logger.Warn("the operator's CA ends soon: import a new one", "role", string(d.Role), "ca", d.Label, "until", d.NotAfter)
+		}
+		if d.Signs && d.Server != nil && d.ServerNotAfter.Sub(now) < 90*day {
+			a.options.Logger.Warn("the operator's certificate for controllers ends soon: import a new one of the same CA", "ca", d.Label, "until", d.ServerNotAfter)
 		}
 	}
 }
@@ -158,10 +212,34 @@ func (a *Authorities) ClientCAs() *x509.CertPool {
 	return issuing.pool
 }
 
-// ServerCA is the PEM bundle that agents check controllers' certificates against.
-func (a *Authorities) ServerCA() string {
-	_, controller := a.current()
-	return controller.bundle
+// Trust is what agents shall recognise controllers by.
+func (a *Authorities) Trust() agentapi.Trust {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.trust
+}
+
+// Outdated tells whether an agent that shows this certificate and trusts what has this ID (agentapi.Trust) should renew: it
+// gets what it lacks with its new certificate. Agents that do not say what they trust are left to their own time.
+func (a *Authorities) Outdated(c *x509.Certificate, trustID string) bool {
+	a.mu.RLock()
+	signer, newest := a.issuing.signer(a.options.Clock()).certificate, a.trustID
+	a.mu.RUnlock()
+	return trustID != "" && (trustID != newest || !signedBy(c, signer))
+}
+
+// signedBy goes by the keys' identifiers where there are some: the signature was checked when the agent came.
+func signedBy(c, signer *x509.Certificate) bool {
+	if len(c.AuthorityKeyId) > 0 && len(signer.SubjectKeyId) > 0 {
+		return bytes.Equal(c.AuthorityKeyId, signer.SubjectKeyId)
+	}
+	return c.CheckSignatureFrom(signer) == nil
+}
+
+// Shared tells whether one CA is in both places, which Options.AllowShared allows.
+func (a *Authorities) Shared() bool {
+	issuing, controller := a.current()
+	return separate(issuing, controller) != nil
 }
 
 func (a *Authorities) current() (issuing, controller *authority) {
@@ -174,12 +252,15 @@ func (a *Authorities) current() (issuing, controller *authority) {
 func separate(issuing, controller *authority) error {
 	for _, i := range issuing.generations {
 		for _, c := range controller.generations {
-			if bytes.Equal(i.certificate.RawSubjectPublicKeyInfo, c.certificate.RawSubjectPublicKeyInfo) {
-				return errSameCA
+			for _, trusted := range append([]*x509.Certificate{c.certificate}, c.issuers...) {
+				if bytes.Equal(i.certificate.RawSubjectPublicKeyInfo, trusted.RawSubjectPublicKeyInfo) {
+					return errSameCA
+				}
 			}
 		}
 	}
 	return nil
 }
 
-var errSameCA = errors.New("the issuing CA and the controller CA are the same: an amphora could pose as the controller; use two")
+var errSameCA = errors.New("the issuing CA and the controller CA are the same: an amphora could pose as the controller to all others; use two, " +
+	"or set [certificates] allow_shared_ca = true if that must be")

@@ -1,6 +1,7 @@
 package ca_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/ecdsa"
@@ -61,11 +62,14 @@ func (s *shelf) CreateMaterial(_ context.Context, name string, data []byte) ([]b
 	return s.kept[name], s.fails
 }
 
-func (s *shelf) PutMaterial(_ context.Context, name string, data []byte) error {
+func (s *shelf) SwapMaterial(_ context.Context, name string, was, data []byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fails != nil || !bytes.Equal(s.kept[name], was) {
+		return false, s.fails
+	}
 	s.kept[name] = data
-	return s.fails
+	return true, nil
 }
 
 type clock struct{ now time.Time }
@@ -196,7 +200,7 @@ func TestFirstStartsAtOnceAgreeOnOneCA(t *testing.T) {
 		if err := verifyClient(controllers[0], signed(t, a, amphoraA), d.clock.now); err != nil {
 			t.Errorf("controller %d signs with another CA: %v", i, err)
 		}
-		if a.ServerCA() != controllers[0].ServerCA() {
+		if a.Trust().ServerCA != controllers[0].Trust().ServerCA {
 			t.Errorf("controller %d shows another controller CA", i)
 		}
 		if _, h := a.EnrolToken(amphoraA, d.clock.now); h != hash {
@@ -259,7 +263,7 @@ func TestStrictVerifierAcceptsBothChains(t *testing.T) {
 		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 	}
 	issuingCA := write("issuing-ca.pem", encode(d.issuingCA(t)))
-	controllerCA := write("controller-ca.pem", a.ServerCA())
+	controllerCA := write("controller-ca.pem", a.Trust().ServerCA)
 	serverLeaf := write("server.pem", encode(server(t, a)))
 	client := write("client.pem", encode(signed(t, a, amphoraA)))
 	verify := func(purpose, roots, leaf string) error {
@@ -284,13 +288,13 @@ func TestStrictVerifierAcceptsBothChains(t *testing.T) {
 func TestAuthoritiesDoNotVouchForEachOther(t *testing.T) {
 	d := newDeployment(t)
 	a := d.controller(t)
-	if err := verifyServer(a.ServerCA(), server(t, a), d.clock.now); err != nil {
+	if err := verifyServer(a.Trust().ServerCA, server(t, a), d.clock.now); err != nil {
 		t.Errorf("an agent refuses its controller: %v", err)
 	}
 	if verifyClient(a, server(t, a), d.clock.now) == nil {
 		t.Error("a controller's certificate passes as an agent's")
 	}
-	if verifyServer(a.ServerCA(), signed(t, a, amphoraA), d.clock.now) == nil {
+	if verifyServer(a.Trust().ServerCA, signed(t, a, amphoraA), d.clock.now) == nil {
 		t.Error("an agent's certificate passes as a controller's")
 	}
 }
@@ -373,7 +377,7 @@ func TestServerCertificateRenewsItselfWhileRunning(t *testing.T) {
 	if second.Equal(first) {
 		t.Error("not renewed after two thirds of its life")
 	}
-	if err := verifyServer(a.ServerCA(), second, d.clock.now); err != nil {
+	if err := verifyServer(a.Trust().ServerCA, second, d.clock.now); err != nil {
 		t.Error(err)
 	}
 }
@@ -404,7 +408,7 @@ func TestAgentOutlivesTheRotationOfBothCAs(t *testing.T) {
 			if mine, err = a.SignAgent(csr, amphoraA); err != nil {
 				t.Fatal(err)
 			}
-			bundle = a.ServerCA()
+			bundle = a.Trust().ServerCA
 		}
 		if err := verifyClient(a, parse(t, mine.PEM), d.clock.now); err != nil {
 			t.Fatalf("day %d: the controller refuses the agent: %v", passed, err)
@@ -428,7 +432,7 @@ func TestKeyMaterialIsSealedAnewAfterTheKeyWasRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := d.controller(t)
-	if after.ServerCA() != before.ServerCA() {
+	if after.Trust().ServerCA != before.Trust().ServerCA {
 		t.Error("the rotation of the key changed the CA")
 	}
 	keyring, err := secrets.OpenKeyring(d.keyFile)

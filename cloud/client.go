@@ -55,6 +55,8 @@ type Options struct {
 
 // Service is where one service is found. What is empty is as in Options.
 type Service struct {
+	Type      string // in the catalog, in place of its own
+	Name      string // in the catalog; empty for any
 	Endpoint  string // in place of the catalog's
 	Region    string
 	Interface string
@@ -186,7 +188,7 @@ func (c *Client) endpoint(catalog *tokens.ServiceCatalog, kind string) (string, 
 		Availability: gophercloud.Availability(cmp.Or(at.Interface, c.options.Interface))}
 	eo.ApplyDefaults(kind)
 	for _, service := range catalog.Entries {
-		if service.Type != kind {
+		if service.Type != cmp.Or(at.Type, kind) || at.Name != "" && service.Name != at.Name {
 			continue
 		}
 		for _, e := range service.Endpoints {
@@ -196,7 +198,14 @@ func (c *Client) endpoint(catalog *tokens.ServiceCatalog, kind string) (string, 
 		}
 	}
 	return "", &Error{Kind: Denied, Doing: "find the " + kind + " service",
-		Message: "Keystone's catalog has no " + string(eo.Availability) + " endpoint for it" + inRegion(eo.Region)}
+		Message: "Keystone's catalog has no " + string(eo.Availability) + " endpoint for it" + named(at.Name) + inRegion(eo.Region)}
+}
+
+func named(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " named " + name
 }
 
 func inRegion(region string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,27 @@ func TestWrongPasswordIsDenied(t *testing.T) {
 	}
 }
 
+// TestServicesAreFoundByTypeAndName: in the fake's catalog a service's name is its type.
+func TestServicesAreFoundByTypeAndName(t *testing.T) {
+	fake, target := target(t, cloudfake.Options{})
+	for _, c := range []struct {
+		service cloud.Service
+		lacks   string
+	}{
+		{cloud.Service{Name: "network"}, ""},
+		{cloud.Service{Name: "neutron"}, "endpoint for it named neutron"},
+		{cloud.Service{Type: "image", Name: "network"}, "endpoint for it named network"},
+	} {
+		options := fake.ClientOptions()
+		options.Services = map[string]cloud.Service{"network": c.service}
+		client := cloud.New(options)
+		_, err := client.Network(t.Context(), target.NetworkID)
+		if c.lacks == "" && err != nil || c.lacks != "" && (err == nil || !strings.Contains(err.Error(), c.lacks)) {
+			t.Errorf("%+v: %v", c.service, err)
+		}
+	}
+}
+
 // TestImmunity13_CloudThatNeverAnswers holds that one deadline bounds a call as a whole, whatever it consists of.
 func TestImmunity13_CloudThatNeverAnswers(t *testing.T) {
 	client := cloud.New(cloud.Options{Timeout: 50 * time.Millisecond, Transport: blackHole{}, Auth: cloud.Auth{URL: "http://cloud.test/identity"}})
@@ -149,5 +171,38 @@ func TestImageOfAnotherOwnerIsNotBooted(t *testing.T) {
 	got, err := target.Client.Image(t.Context(), plan.Image{Tag: "octavia-amphora", Owner: cloudfake.ServiceProject})
 	if err != nil || got != ours {
 		t.Errorf("%s, %v, want %s", got, err, ours)
+	}
+}
+
+// TestImageThatWasExchangedIsNotBooted holds that no older image is taken silently in the place of a newer one that is not
+// what its uploader said.
+func TestImageThatWasExchangedIsNotBooted(t *testing.T) {
+	fake, target := target(t, cloudfake.Options{})
+	fake.AddImage(cloudfake.ServiceProject, "octavia-amphora")
+	fake.Spoil(fake.AddImage(cloudfake.ServiceProject, "octavia-amphora"))
+	_, err := target.Client.Image(t.Context(), plan.Image{Tag: "octavia-amphora", Owner: cloudfake.ServiceProject})
+	if cloud.KindOf(err) != cloud.Invalid || !strings.Contains(err.Error(), "not what was uploaded") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestInstanceThatFailsSaysWhatIsScarce holds that an operator sees from the reason whether to raise a quota or to add hosts.
+func TestInstanceThatFailsSaysWhatIsScarce(t *testing.T) {
+	fake, target := target(t, cloudfake.Options{})
+	for fault, want := range map[string]string{
+		"No valid host was found. There are not enough hosts available.":                                                         "the cloud has no room: ",
+		"Build of instance x aborted: VolumeLimitExceeded: Maximum number of volumes allowed (10) exceeded for quota 'volumes'.": "a quota is used up: ",
+		"Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance x.":          "the cloud has no room: ",
+		"internal error: qemu unexpectedly closed the monitor":                                                                   "",
+	} {
+		fake.Doom(fault)
+		made, err := target.Client.CreateServer(t.Context(), plan.Server{Name: plan.ServerName(uuid.NewString()), FlavorID: "f", Image: target.Image}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := target.Client.Server(t.Context(), made.ID)
+		if err != nil || found.State != plan.ServerFailed || found.Fault != want+fault {
+			t.Errorf("%+v, %v", found, err)
+		}
 	}
 }

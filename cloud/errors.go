@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -45,7 +46,18 @@ type Error struct {
 	err     error
 }
 
-func (e *Error) Error() string { return "cannot " + e.Doing + ": " + e.Message }
+func (e *Error) Error() string { return "cannot " + e.Doing + ": " + describe(e.Kind, e.Message) }
+
+// describe says in the words of one's own whether more is allowed or more is there, which clouds say in many ways.
+func describe(k Kind, message string) string {
+	switch k {
+	case Quota:
+		return "a quota is used up: " + message
+	case Capacity:
+		return "the cloud has no room: " + message
+	}
+	return message
+}
 func (e *Error) Unwrap() error { return e.err }
 
 // KindOf tells the kind of an error, Temporary for one that is not of this package.
@@ -58,6 +70,9 @@ func KindOf(err error) Kind {
 
 // IsNotFound tells whether an error is of kind NotFound; nil is not.
 func IsNotFound(err error) bool { return err != nil && KindOf(err) == NotFound }
+
+// Explain classifies an error of gophercloud's, for others who use a client of this package. Nil stays nil.
+func Explain(err error, doing string, args ...any) error { return wrap(err, doing, args...) }
 
 // wrap classifies an error of gophercloud's.
 func wrap(err error, doing string, args ...any) error {
@@ -108,12 +123,13 @@ func unanswered(err error) (Kind, string) {
 
 // classify knows what Neutron and Nova mean by their statuses.
 func classify(status int, faultType, message string) Kind {
-	text := strings.ToLower(message)
+	if scarce := faultKind(message); scarce != Temporary {
+		return scarce
+	}
 	switch {
-	case faultType == "OverQuota", strings.Contains(text, "quota exceeded"), status == http.StatusRequestEntityTooLarge:
+	case faultType == "OverQuota", status == http.StatusRequestEntityTooLarge:
 		return Quota
-	case faultType == "IpAddressGenerationFailure", strings.Contains(text, "no more ip addresses"),
-		strings.Contains(text, "no valid host"), faultType == "ExternalIpAddressExhausted":
+	case faultType == "IpAddressGenerationFailure", faultType == "ExternalIpAddressExhausted":
 		return Capacity
 	case status == http.StatusNotFound, strings.HasSuffix(faultType, "NotFound") && status < 500:
 		return NotFound
@@ -126,6 +142,23 @@ func classify(status int, faultType, message string) Kind {
 	default:
 		return Invalid
 	}
+}
+
+// faultKind tells from a message, also the one that Nova leaves with an instance that failed, whether the project may not
+// have more or the cloud has no more; Temporary when it is neither.
+func faultKind(message string) Kind {
+	text := strings.ToLower(message)
+	says := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+	}
+	switch {
+	case says("quota exceeded", "exceeded for quota", "exceeds allowed", "quota_items", "exceeded for resources"):
+		return Quota
+	case says("no valid host", "no more ip addresses", "insufficient compute resources", "exceeded maximum number of retries",
+		"not enough available memory", "exhausted all hosts", "insufficient free space"):
+		return Capacity
+	}
+	return Temporary
 }
 
 // faultOf reads the body of a refusal: Neutron's {"NeutronError": {type, message}}, Nova's {"badRequest": {message}} and

@@ -34,7 +34,9 @@ func getServer(ctx context.Context, compute *gophercloud.ServiceClient, id strin
 
 func readServer(s *servers.Server) plan.Server {
 	found := plan.Server{ID: s.ID, Name: s.Name, Fault: s.Fault.Message}
-	found.Image.ID, _ = s.Image["id"].(string)
+	if found.Image.ID, _ = s.Image["id"].(string); found.Image.ID == "" {
+		found.Image.ID = s.Metadata[imageMetadata] // one that boots from a volume has no image any more
+	}
 	switch s.Status {
 	case "ACTIVE", "REBOOT", "HARD_REBOOT", "MIGRATING", "RESIZE", "VERIFY_RESIZE", "PASSWORD":
 		found.State = plan.ServerActive
@@ -47,6 +49,7 @@ func readServer(s *servers.Server) plan.Server {
 		if found.Fault == "" {
 			found.Fault = "its status is " + s.Status
 		}
+		found.Fault = describe(faultKind(found.Fault), found.Fault)
 	}
 	if s.TaskState == "deleting" {
 		found.State = plan.ServerLeaving
@@ -111,19 +114,39 @@ func (c *Client) CreateServer(ctx context.Context, want plan.Server, userData []
 		networks = append(networks, servers.Network{Port: id})
 	}
 	drive := true
-	var create servers.CreateOptsBuilder = servers.CreateOpts{
+	o := servers.CreateOpts{
 		Name: want.Name, ImageRef: image, FlavorRef: want.FlavorID, Networks: networks, ConfigDrive: &drive,
 		AvailabilityZone: want.AvailabilityZone, UserData: []byte(base64.StdEncoding.EncodeToString(userData)),
 	}
+	compute := *s.compute
+	if want.Volume.GB > 0 {
+		compute.Microversion = bootFrom(want.Volume, image, &o)
+	}
+	var create servers.CreateOptsBuilder = o
 	if want.KeyName != "" {
 		create = keypairs.CreateOptsExt{CreateOptsBuilder: create, KeyName: want.KeyName}
 	}
-	made, err := servers.Create(ctx, s.compute, create, servers.SchedulerHintOpts{Group: want.GroupID}).Extract()
+	made, err := servers.Create(ctx, &compute, create, servers.SchedulerHintOpts{Group: want.GroupID}).Extract()
 	if err != nil {
 		return plan.Server{}, wrap(err, "create server %s", want.Name)
 	}
 	want.ID, want.State, want.Image.ID = made.ID, plan.ServerBuilding, image
 	return want, nil
+}
+
+// imageMetadata remembers the image of an instance that boots from a volume.
+const imageMetadata = "octavo_image"
+
+// bootFrom has Nova make the volume, and delete it with the instance: there is no moment at which a volume could be left
+// over. It answers the microversion that this takes.
+func bootFrom(v plan.Volume, image string, o *servers.CreateOpts) (microversion string) {
+	o.ImageRef, o.Metadata = "", map[string]string{imageMetadata: image}
+	o.BlockDevice = []servers.BlockDevice{{SourceType: servers.SourceImage, UUID: image, DestinationType: servers.DestinationVolume,
+		VolumeSize: v.GB, VolumeType: v.Type, DeleteOnTermination: true}}
+	if v.Type != "" {
+		return "2.67" // the first to know volume types
+	}
+	return ""
 }
 
 // DeleteServer deletes the instance with the id, and those of the name; it tells in State what is left: ServerGone, or

@@ -21,6 +21,7 @@ type ControllerWorker struct {
 	ComputeDriver  string   `key:"compute_driver" default:"compute_nova_driver" choices:"compute_nova_driver|compute_noop_driver" doc:"Where amphorae run."`
 	NetworkDriver  string   `key:"network_driver" default:"allowed_address_pairs_driver" choices:"allowed_address_pairs_driver|network_noop_driver" doc:"Where networks are."`
 	AmphoraDriver  string   `key:"amphora_driver" default:"amphora_haproxy_rest_driver" choices:"amphora_haproxy_rest_driver|amphora_noop_driver" doc:"How amphorae are told what to do."`
+	ClientCA       PEM      `key:"client_ca" doc:"CA of client_cert, which agents trust in controllers: a file, or PEM or base64 of PEM itself. One is made when empty."`
 	Events         bool     `key:"event_notifications" default:"true" doc:"Send notifications of what happens to load balancers."`
 }
 
@@ -42,13 +43,12 @@ type HouseKeeping struct {
 	CleanupInterval time.Duration `key:"cleanup_interval" default:"30" min:"1" doc:"Seconds between clean-ups."`
 	AmphoraExpiry   time.Duration `key:"amphora_expiry_age" default:"604800" min:"0" doc:"Seconds that a deleted amphora's record is kept."`
 	LBExpiry        time.Duration `key:"load_balancer_expiry_age" default:"604800" min:"0" doc:"Seconds that a deleted load balancer's record is kept."`
-	CertInterval    time.Duration `key:"cert_interval" default:"3600" min:"1" doc:"Seconds between looks at certificates."`
-	CertBuffer      time.Duration `key:"cert_expiry_buffer" default:"1209600" min:"0" doc:"Seconds before its end at which a certificate is renewed."`
+	CertBuffer      time.Duration `key:"cert_expiry_buffer" default:"1209600" min:"0" doc:"Seconds before its end at which an agent's certificate is renewed; where it is not set, after two thirds of its life."`
 }
 
 // HaproxyAmphora is [haproxy_amphora].
 type HaproxyAmphora struct {
-	ConnectionLogging      bool          `key:"connection_logging" default:"true" doc:"Log tenants' traffic."`
+	ConnectionLogging      bool          `key:"connection_logging" default:"true" doc:"Log tenants' traffic, if there is a place for it: tenant_log_targets, or files in amphorae (disable_local_log_storage = false)."`
 	UserLogFormat          string        `key:"user_log_format" default:"{{ project_id }} {{ lb_id }} %f %ci %cp %t %{+Q}r %ST %B %U %[ssl_c_verify] %{+Q}[ssl_c_s_dn] %b %s %Tt %tsc" doc:"Format of the log of tenants' traffic."`
 	StickSize              string        `key:"haproxy_stick_size" default:"10k" doc:"Entries of a stick table; k, m and g multiply."`
 	TimeoutClientData      time.Duration `key:"timeout_client_data" default:"50000" unit:"ms" min:"0" doc:"Milliseconds that a client may be idle."`
@@ -58,21 +58,23 @@ type HaproxyAmphora struct {
 	DefaultConnectionLimit int           `key:"default_connection_limit" default:"50000" min:"1" doc:"Connections of a listener whose connection_limit is -1."`
 	ConnectionMaxRetries   int           `key:"connection_max_retries" default:"120" min:"1" doc:"With connection_retry_interval: how long a new amphora may take until its first report."`
 	ConnectionRetry        time.Duration `key:"connection_retry_interval" default:"5" min:"0" doc:"Seconds; see connection_max_retries."`
+	ClientCert             PEM           `key:"client_cert" doc:"Certificate and key that controllers prove themselves with to agents: a file, or PEM or base64 of PEM itself. They are made when empty."`
+	ServerCA               PEM           `key:"server_ca" doc:"CA of the agents' certificates: it must be that of ca_certificate, or vouch for it."`
 	BuildRateLimit         int           `key:"build_rate_limit" default:"-1" doc:"Amphorae that one controller builds at once; -1 for any number."`
 }
 
 // AmphoraAgent is [amphora_agent]: what agents are told about logs.
 type AmphoraAgent struct {
-	AdminLogTargets  []string      `key:"admin_log_targets" doc:"ADDRESS:PORT of syslog servers for amphorae's own logs; the later ones are in reserve."`
-	TenantLogTargets []string      `key:"tenant_log_targets" doc:"ADDRESS:PORT of syslog servers for tenants' traffic."`
+	AdminLogTargets  []string      `key:"admin_log_targets" doc:"ADDRESS:PORT of syslog servers for what happens to load balancers; the first that can be reached gets it all."`
+	TenantLogTargets []string      `key:"tenant_log_targets" doc:"ADDRESS:PORT of syslog servers for tenants' traffic; the first that can be reached gets it all."`
 	UserFacility     int           `key:"user_log_facility" default:"0" min:"0" max:"7" doc:"LOG_LOCAL facility of tenants' traffic."`
 	AdminFacility    int           `key:"administrative_log_facility" default:"1" min:"0" max:"7" doc:"LOG_LOCAL facility of amphorae's own logs."`
 	LogProtocol      string        `key:"log_protocol" default:"UDP" choices:"UDP|TCP" doc:"How logs are sent."`
-	LogRetryCount    int           `key:"log_retry_count" default:"5" min:"0" doc:"Attempts to reach a log server."`
-	LogRetryInterval time.Duration `key:"log_retry_interval" default:"2" min:"0" doc:"Seconds between attempts."`
+	LogRetryCount    int           `key:"log_retry_count" default:"5" min:"0" doc:"Further attempts to reach a log server that fails, before the next one gets the messages."`
+	LogRetryInterval time.Duration `key:"log_retry_interval" default:"2" min:"0" doc:"Seconds between attempts; for so long a log server that failed is left alone."`
 	LogQueueSize     int           `key:"log_queue_size" default:"10000" min:"1" doc:"Messages that wait for a log server at most."`
-	ForwardAllLogs   bool          `key:"forward_all_logs" default:"false" doc:"Send the whole system's logs to admin_log_targets."`
-	NoLocalLogs      bool          `key:"disable_local_log_storage" default:"false" doc:"Keep no logs in amphorae."`
+	ForwardAllLogs   bool          `key:"forward_all_logs" default:"false" doc:"Send the kernel's messages to admin_log_targets, too."`
+	NoLocalLogs      bool          `key:"disable_local_log_storage" default:"true" doc:"Keep no logs in amphorae. Octavia's default is false."`
 }
 
 // KeepalivedVRRP is [keepalived_vrrp].

@@ -29,6 +29,9 @@ type Config struct {
 	AmphoraAgent     AmphoraAgent     `section:"amphora_agent"`
 	KeepalivedVRRP   KeepalivedVRRP   `section:"keepalived_vrrp"`
 	Certificates     Certificates     `section:"certificates"`
+	KeyManager       KeyManager       `section:"key_manager"`
+	Vault            Vault            `section:"vault"`
+	Barbican         Barbican         `section:"barbican"`
 	Networking       Networking       `section:"networking"`
 	Compute          Compute          `section:"compute"`
 	Nova             Nova             `section:"nova"`
@@ -39,6 +42,7 @@ type Config struct {
 	Audit            Audit            `section:"audit"`
 	DriverAgent      DriverAgent      `section:"driver_agent"`
 	Notifications    Notifications    `section:"oslo_messaging_notifications"`
+	Rabbit           Rabbit           `section:"oslo_messaging_rabbit"`
 	Policy           Policy           `section:"oslo_policy"`
 	Middleware       Middleware       `section:"oslo_middleware"`
 	Octavo           Octavo           `section:"octavo"`
@@ -59,6 +63,7 @@ type DefaultSection struct {
 	LogDir       string         `key:"log_dir" doc:"Directory of log_file."`
 	UseJSON      bool           `key:"use_json" default:"false" doc:"Log in JSON."`
 	TransportURL secrets.Secret `key:"transport_url" doc:"Message broker for notifications."`
+	Exchange     string         `key:"control_exchange" default:"octavia" doc:"Exchange of the message broker that notifications go through."`
 }
 
 // APISettings is [api_settings].
@@ -124,6 +129,12 @@ type Octavo struct {
 	KeyFile string `key:"key_file" default:"$data_dir/keys" doc:"Keys that seal what is secret in the database; made when missing, and the same file on all controllers."`
 	Workers int    `key:"workers" default:"64" min:"1" doc:"Load balancers that one process works on at once."`
 
+	AgentUpdateKey string `key:"agent_update_key" doc:"File with the public key that amphorae check agent programs with, as octavo agent key makes it; empty for amphorae whose agent is replaced with the image only. The private key is for the operator to keep, not for controllers."`
+
+	MetricsAddress string `key:"metrics_address" default:"127.0.0.1:9878" doc:"ADDRESS:PORT at which Prometheus finds /metrics; empty for none."`
+
 	DeleteOrphans bool          `key:"delete_orphans" default:"false" doc:"Delete objects of the cloud that have names of load balancers' and belong to none; they are logged otherwise. Never while Octavia works in the same project."`
 	NoopDelay     time.Duration `key:"noop_delay" default:"0" min:"0" doc:"Seconds until a change is in force where nothing serves load balancers: with noop drivers and providers."`
+
+	OutsideProviders []string `key:"outside_providers" doc:"Those of enabled_provider_drivers that are programs outside of the service: they say over the sockets of [driver_agent] what is in force. A noop provider in this list settles when it is told to."`
 }

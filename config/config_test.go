@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func TestProblemsNameKeyValuePlaceAndWhatIsAllowed(t *testing.T) {
 		{"[haproxy_amphora]\nhaproxy_stick_size = big", "it must be a number, with k, m or g"},
 		{"[networking]\nvalid_vip_networks = a\ndenylist_vip_networks = b,a", "denylist_vip_networks = a (FILE:16): it must not be in valid_vip_networks as well."},
 		{"[certificates]\nserver_certs_key_passphrase = insecure-key-do-not-use-this-key", "server_certs_key_passphrase = *** (FILE:15): it must not be the passphrase that everybody can read"},
-		{"[certificates]\nca_certificate = /x", "it must be set together with ca_private_key"},
+		{"[certificates]\nca_certificate = /x", "it must be set together with [certificates] ca_private_key"},
 	}
 	for _, test := range tests {
 		files := write(t, accounts+test.text)
@@ -215,15 +216,19 @@ func TestDumpReadsBackAsTheSameAndHidesSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var second bytes.Buffer
-	if err := again.write(&second, func(*option) string { return "" }); err != nil {
+	if err := again.Dump(&second); err != nil {
 		t.Fatal(err)
 	}
-	var first bytes.Buffer
-	if err := c.write(&first, func(*option) string { return "" }); err != nil {
+	origins := regexp.MustCompile(`(?m)^# from .*\n`)
+	if first, second := origins.ReplaceAllString(dump.String(), ""), origins.ReplaceAllString(second.String(), ""); first != second {
+		t.Errorf("read back:\n%s\nwas:\n%s", second, first)
+	}
+	var set bytes.Buffer
+	if err := c.DumpSet(&set); err != nil {
 		t.Fatal(err)
 	}
-	if first.String() != second.String() {
-		t.Errorf("read back:\n%s\nwas:\n%s", &second, &first)
+	if shown := set.String(); !strings.Contains(shown, "failover_threshold = 3") || strings.Contains(shown, "bind_port") || strings.Contains(shown, "[nova]") {
+		t.Errorf("what was set: %s", shown)
 	}
 }
 

@@ -24,12 +24,20 @@ func (o *option) secret() bool {
 // Dump writes the configuration that is in force, as a file that would set it; secrets show as *** when they are set.
 // Keys that were set say where.
 func (c *Config) Dump(w io.Writer) error {
-	return c.write(w, func(o *option) string {
-		if where, ok := c.set[nameKey(o.section, o.key)]; ok {
-			return "# from " + where + "\n"
-		}
-		return ""
-	})
+	return c.write(w, func(*option) bool { return true })
+}
+
+// DumpSet is Dump of those keys only that were set.
+func (c *Config) DumpSet(w io.Writer) error {
+	return c.write(w, func(o *option) bool { return c.IsSet(o.section, o.key) })
+}
+
+// origin says where a key was set.
+func (c *Config) origin(o *option) string {
+	if where, ok := c.set[nameKey(o.section, o.key)]; ok {
+		return "# from " + where + "\n"
+	}
+	return ""
 }
 
 //go:generate go run ./internal/sample ../docs/octavia.conf.sample
@@ -72,7 +80,7 @@ func (c *Config) Hash() string {
 	for _, o := range options() {
 		switch o.name() {
 		case "[DEFAULT] host", "[DEFAULT] debug", "[DEFAULT] log_file", "[DEFAULT] log_dir", "[DEFAULT] use_json",
-			"[api_settings] bind_host", "[health_manager] bind_ip":
+			"[api_settings] bind_host", "[health_manager] bind_ip", "[octavo] metrics_address":
 			continue
 		}
 		fmt.Fprintf(h, "%s = %q\n", o.name(), revealed(reflect.ValueOf(c).Elem().FieldByIndex(o.index)))
@@ -80,9 +88,12 @@ func (c *Config) Hash() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-func (c *Config) write(w io.Writer, comment func(*option) string) error {
+func (c *Config) write(w io.Writer, wanted func(*option) bool) error {
 	section := ""
 	for _, o := range options() {
+		if !wanted(&o) {
+			continue
+		}
 		if o.section != section {
 			section = o.section
 			if _, err := fmt.Fprintf(w, "\n[%s]\n", section); err != nil {
@@ -94,7 +105,7 @@ func (c *Config) write(w io.Writer, comment func(*option) string) error {
 			if text == "" && !o.hasFallback {
 				out = "#" // nothing is what it has without a line, too
 			}
-			if _, err := fmt.Fprintf(w, "%s%s%s = %s\n", comment(&o), out, o.key, text); err != nil {
+			if _, err := fmt.Fprintf(w, "%s%s%s = %s\n", c.origin(&o), out, o.key, text); err != nil {
 				return err
 			}
 		}
@@ -109,6 +120,9 @@ func (o *option) texts(field reflect.Value) []string {
 			return []string{""}
 		}
 		return []string{mask}
+	}
+	if p, ok := field.Interface().(PEM); ok {
+		return []string{escaped(p.String())}
 	}
 	if !o.multi {
 		return []string{escaped(o.text(field))}
@@ -160,6 +174,8 @@ func revealed(field reflect.Value) string {
 	switch v := field.Interface().(type) {
 	case secrets.Secret:
 		return v.Reveal()
+	case PEM:
+		return string(v)
 	case []secrets.Secret:
 		var all []string
 		for _, s := range v {

@@ -44,6 +44,13 @@ func (p *problems) add(section, key, value, format string, args ...any) {
 	p.found = append(p.found, fmt.Sprintf("[%s] %s = %s (%s): %s.", section, key, value, where, fmt.Sprintf(format, args...)))
 }
 
+// together reports one of two keys that is set without the other.
+func (p *problems) together(section, key string, value PEM, otherKey string, other PEM) {
+	if (value == "") != (other == "") {
+		p.add(section, key, value.String(), "it must be set together with %s, which is %q", otherKey, other.String())
+	}
+}
+
 func (p *problems) api() {
 	a := &p.c.API
 	if a.AuthStrategy != "keystone" && !a.BindHost.IsLoopback() && !a.NoAuthAnywhere {
@@ -130,14 +137,17 @@ func (p *problems) addresses() {
 		values       []string
 	}{
 		{"health_manager", "controller_ip_port_list", c.HealthManager.Controllers},
-		{"amphora_agent", "admin_log_targets", c.AmphoraAgent.AdminLogTargets},
-		{"amphora_agent", "tenant_log_targets", c.AmphoraAgent.TenantLogTargets},
+		{"amphora_agent", "admin_log_targets", LogTargets(c.AmphoraAgent.AdminLogTargets)},
+		{"amphora_agent", "tenant_log_targets", LogTargets(c.AmphoraAgent.TenantLogTargets)},
 	} {
 		for _, v := range list.values {
 			if !hostPort(v) {
 				p.add(list.section, list.key, v, "each element must be ADDRESS:PORT, with an IPv6 address in [ and ]")
 			}
 		}
+	}
+	if v := c.Octavo.MetricsAddress; v != "" && !hostPort(v) {
+		p.add("octavo", "metrics_address", v, "it must be ADDRESS:PORT, with an IPv6 address in [ and ], or empty")
 	}
 	for _, id := range c.Networking.ValidVIPNetworks {
 		if slices.Contains(c.Networking.DeniedVIPNetworks, id) {
@@ -172,6 +182,22 @@ func hostPort(text string) bool {
 	return err == nil && n > 0 && n < 1<<16
 }
 
+// LogTargets puts IPv6 addresses into brackets, which Octavia's own documentation leaves out there.
+func LogTargets(list []string) (targets []string) {
+	for _, text := range list {
+		if i := strings.LastIndexByte(text, ':'); i > 0 {
+			if a, err := netip.ParseAddr(text[:i]); err == nil && a.Is6() {
+				text = net.JoinHostPort(text[:i], text[i+1:])
+			}
+		}
+		targets = append(targets, text)
+	}
+	return targets
+}
+
+// onBroker tells of a driver of notifications whether it sends them to a message broker.
+func onBroker(driver string) bool { return strings.HasPrefix(driver, "messaging") }
+
 var stickSize = regexp.MustCompile(`(?i)^[0-9]+[kmg]?$`)
 
 func (p *problems) rest() {
@@ -183,12 +209,28 @@ func (p *problems) rest() {
 	if !stickSize.MatchString(c.HaproxyAmphora.StickSize) {
 		p.add("haproxy_amphora", "haproxy_stick_size", c.HaproxyAmphora.StickSize, "it must be a number, with k, m or g behind it or not")
 	}
-	if (c.Certificates.CACertificate == "") != (c.Certificates.CAPrivateKey == "") {
-		p.add("certificates", "ca_certificate", c.Certificates.CACertificate, "it must be set together with ca_private_key, which is %q", c.Certificates.CAPrivateKey)
+	p.together("certificates", "ca_certificate", c.Certificates.CACertificate, "[certificates] ca_private_key", c.Certificates.CAPrivateKey)
+	p.together("controller_worker", "client_ca", c.ControllerWorker.ClientCA, "[haproxy_amphora] client_cert", c.HaproxyAmphora.ClientCert)
+	if v := &c.Vault; c.UsesVault() {
+		if v.UseTLS && !strings.HasPrefix(v.URL, "https://") {
+			p.add("vault", "vault_url", v.URL, "it must start with https://, for use_ssl is set")
+		}
+		if v.Token.Empty() && v.RoleID.Empty() {
+			p.add("vault", "approle_role_id", "", "it must be set, with approle_secret_id, or else root_token_id")
+		}
+	}
+	n := &c.Notifications
+	if i := slices.IndexFunc(n.Drivers, onBroker); c.ControllerWorker.Events && i >= 0 {
+		if n.TransportURL.Empty() && c.Default.TransportURL.Empty() {
+			p.add("oslo_messaging_notifications", "driver", n.Drivers[i], "it needs a message broker: set transport_url here or in [DEFAULT]")
+		}
+		if len(n.Topics) == 0 {
+			p.add("oslo_messaging_notifications", "topics", "", "it must name at least one topic")
+		}
 	}
 	for _, s := range c.Certificates.KeyPassphrases {
 		if s.Reveal() == insecurePassphrase {
-			p.add("certificates", "server_certs_key_passphrase", mask, "it must not be the passphrase that everybody can read in Octavia's source")
+			p.add("certificates", "server_certs_key_passphrase", mask, "it must not be the passphrase that everybody can read in Octavia's source: leave it out, Octavo seals with [octavo] key_file")
 		}
 	}
 }

@@ -1,14 +1,10 @@
 package firewall_test
 
 import (
-	"flag"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/octavo-lb/octavo/agentapi"
@@ -16,40 +12,12 @@ import (
 	"github.com/octavo-lb/octavo/firewall"
 )
 
-var update = flag.Bool("update", false, "write the expected rules anew")
-
 // TestGolden reads each testdata/NAME.yaml, compares with NAME.nft what is written for it, and asks nft itself.
 func TestGolden(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
-			t.Parallel()
-			input, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text := build(t, string(input)).Text()
-			expected := strings.TrimSuffix(file, ".yaml") + ".nft"
-			if *update {
-				if err := os.WriteFile(expected, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(expected)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), text); diff != "" {
-				t.Errorf("the rules differ (-want +got):\n%s", diff)
-			}
-			if out, err := judge(t, text); err != nil {
-				t.Errorf("nft refuses them: %v\n%s", err, out)
-			}
-		})
-	}
+	agentapitest.Golden(t, ".nft", func(t *testing.T, input string) (string, func() (string, error)) {
+		text := build(t, input).Text()
+		return text, func() (string, error) { return judge(t, text) }
+	})
 }
 
 // TestJudgeSaysNo proves that the judge of the other tests can refuse, and that it looks at what rules refer to.

@@ -26,6 +26,9 @@ func (t *tree) backend(l lb.Listener, p lb.Pool, files *tlsFiles, env Environmen
 		Backend: Backend{Name: backendName(p.ID, l.ID), PoolID: p.ID}, Mode: poolMode(p.Protocol, l.Protocol),
 		ConnectMS: orDefault(l.TimeoutMemberConnect, defaultConnectMS), ServerMS: orDefault(l.TimeoutMemberData, defaultDataMS),
 	}
+	if b.Mode == "tcp" && listenerMode(l.Protocol) == "http" {
+		return nil, fmt.Errorf("protocol %s cannot be behind listener %s, which speaks HTTP", p.Protocol, l.ID)
+	}
 	balance, err := balance(p.LBAlgorithm)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ const (
 	StatsSocket  = SocketDir + "/stats.sock"
 	PeersSocket  = SocketDir + "/peers.sock" // sticky entries go to the next process over it
 	EventsSocket = "events.sock"             // HAProxy sends a line whenever a server changes state
+	FlowSocket   = "flow.sock"               // and one for each request or connection, when that is logged
 	StateFile    = "servers"
 )
 
@@ -100,7 +101,7 @@ func Build(state *agentapi.State, env Environment) (*Config, error) {
 		return nil, err
 	}
 	for _, l := range view.files.lists {
-		fixed += l.Name + "\n" + l.Content
+		fixed += l.Name + "\n" + l.Files[0] + "\n"
 	}
 	sum := sha256.Sum256([]byte(fixed))
 	view.Digest = hex.EncodeToString(sum[:])
@@ -141,6 +142,7 @@ func Capabilities() []string {
 	add("algorithm", "ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP")
 	add("persistence", "SOURCE_IP", "HTTP_COOKIE", "APP_COOKIE")
 	add("policy", "REDIRECT_TO_POOL", "REDIRECT_TO_URL", "REDIRECT_PREFIX", "REJECT")
+	add("policy-listener", "HTTP", "TERMINATED_HTTPS")
 	add("rule", "COOKIE", "FILE_TYPE", "HEADER", "HOST_NAME", "PATH", "SSL_CONN_HAS_CERT", "SSL_VERIFY_RESULT", "SSL_DN_FIELD")
 	add("option", "tls")
 	return names

@@ -4,10 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
-	"flag"
 	"math/big"
 	"net/netip"
 	"os"
@@ -17,62 +18,48 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/agentapi/agentapitest"
 	"github.com/octavo-lb/octavo/haproxy"
 )
 
-var update = flag.Bool("update", false, "write the expected configurations anew")
-
 // TestGolden reads each testdata/NAME.yaml, compares with NAME.cfg what is written for it, and asks HAProxy itself.
 func TestGolden(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range cases {
-		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config, err := haproxy.Build(readState(t, file), environment())
-			if err != nil {
-				t.Fatal(err)
-			}
-			expected := strings.TrimSuffix(file, ".yaml") + ".cfg"
-			if *update {
-				if err := os.WriteFile(expected, []byte(config.Text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(expected)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), config.Text); diff != "" {
-				t.Errorf("haproxy.cfg differs (-want +got):\n%s", diff)
-			}
-			if config.Serves() {
-				if out, err := judgeFiles(t, config); err != nil {
-					t.Errorf("HAProxy refuses it: %v\n%s", err, out)
-				}
-			}
-		})
+	agentapitest.Golden(t, ".cfg", func(t *testing.T, input string) (string, func() (string, error)) {
+		state, err := agentapitest.State(input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := haproxy.Build(state, environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !config.Serves() {
+			return config.Text, nil
+		}
+		return config.Text, func() (string, error) { return judgeFiles(t, config) }
+	})
+}
+
+// HAProxy serves the first certificate of a list to clients that name no server or another one.
+func TestFirstCertificateOfAListIsTheDefault(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{"testdata/tls.yaml": "https://kms/c1", "testdata/tls-by-name-only.yaml": "https://kms/c2"} {
+		config, err := haproxy.Build(readState(t, file), environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte("cert " + want))
+		if list := config.Lists[0].Files; len(list) != 2 || filepath.Base(list[0]) != hex.EncodeToString(sum[:16])+".pem" {
+			t.Errorf("%s: the list is not %s and one more: %s", file, want, list)
+		}
 	}
 }
 
-// TestJudgeSaysNo proves that the judge of the other tests can refuse: a regular expression that is none is accepted by
-// Build, which does not know HAProxy's engine.
+// TestJudgeSaysNo proves that the judge of the other tests can refuse.
 func TestJudgeSaysNo(t *testing.T) {
 	t.Parallel()
-	state := parseState(t, `
-vips: [{address: 192.0.2.10/24}]
-listeners: [{id: l1, protocol: HTTP, protocol_port: 80}]
-policies: [{id: y1, listener_id: l1, action: REJECT}]
-rules: [{id: r1, l7policy_id: y1, type: PATH, compare_type: REGEX, value: '('}]
-`)
-	config, err := haproxy.Build(state, environment())
+	config, err := haproxy.Build(parseState(t, unbalanced), environment())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,12 +189,22 @@ func judge(t *testing.T, text string) (string, error) {
 // judgeFiles asks the real program. Warnings are refusals too: HAProxy warns of what it is going to ignore.
 func judgeFiles(t *testing.T, config *haproxy.Config) (string, error) {
 	t.Helper()
-	dir := t.TempDir()
+	return judgeWith(t, "haproxy", config)
+}
+
+func judgeWith(t *testing.T, program string, config *haproxy.Config) (string, error) {
+	t.Helper()
+	// The name of a test would be part of t.TempDir's, which HAProxy reads as part of an address.
+	dir, err := os.MkdirTemp("", "octavo-judge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
 	here := func(s string) string { return strings.ReplaceAll(s, environment().RunDir, dir) }
 	file := filepath.Join(dir, "haproxy.cfg")
 	files := map[string]string{file: here(config.Text), filepath.Join(dir, haproxy.StateFile): haproxy.NoServersState}
 	for _, l := range config.Lists {
-		files[filepath.Join(here(environment().SecretDir), l.Name)] = here(l.Content)
+		files[filepath.Join(here(environment().SecretDir), l.Name)] = here(l.Content())
 	}
 	for _, s := range config.Secrets {
 		files[filepath.Join(here(environment().SecretDir), s.Name)] = secret(t, s.Kind)
@@ -220,7 +217,7 @@ func judgeFiles(t *testing.T, config *haproxy.Config) (string, error) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "haproxy", "-c", "-dW", "-f", file)
+	cmd := exec.CommandContext(t.Context(), program, "-c", "-dW", "-f", file)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -132,7 +132,8 @@ func (c *Config) find(backend, name string) (*Backend, *Server) {
 }
 
 // Changes lists the commands that make a process that runs a configuration of the same Digest do what this one says.
-// They may be given in any number and again; ok is false when only a reload will do.
+// They may be given in any number and again; ok is false when only a reload will do. Servers are given before others are
+// taken, so that at no moment there are fewer than before and afterwards.
 func (c *Config) Changes(states []ServerState, rows []Row) (commands []string, ok bool) {
 	type key struct{ backend, name string }
 	have := map[key]ServerState{}
@@ -142,6 +143,7 @@ func (c *Config) Changes(states []ServerState, rows []Row) (commands []string, o
 			have[key{s.Backend, s.Name}] = s
 		}
 	}
+	var losses []string
 	backup := map[key]bool{}
 	for _, r := range rows {
 		backup[key{r.Proxy, r.Server}] = r.Backup
@@ -157,10 +159,12 @@ func (c *Config) Changes(states []ServerState, rows []Row) (commands []string, o
 			case !known || !want.sameLine(now, backup[k]):
 				return nil, false
 			default:
-				commands = append(commands, b.adjust(want, now)...)
+				gain, loss := b.adjust(want, now)
+				commands, losses = append(commands, gain...), append(losses, loss...)
 			}
 		}
 	}
+	commands = append(commands, losses...)
 	for k, s := range have {
 		if !s.Maintenance {
 			commands = append(commands, fmt.Sprintf("set server %s/%s state maint", k.backend, k.name))
@@ -199,20 +203,24 @@ func (b *Backend) add(s Server) []string {
 	return commands
 }
 
-func (b *Backend) adjust(want Server, now ServerState) []string {
-	var commands []string
+// adjust lists the commands after which a server gets more than before, and those after which it gets less.
+func (b *Backend) adjust(want Server, now ServerState) (gain, loss []string) {
 	path := b.Name + "/" + want.Name
 	if want.Weight != now.Weight {
-		commands = append(commands, fmt.Sprintf("set server %s weight %d", path, want.Weight))
-	}
-	if want.Disabled != now.Maintenance {
-		state := "ready"
-		if want.Disabled {
-			state = "maint"
+		command := fmt.Sprintf("set server %s weight %d", path, want.Weight)
+		if want.Weight > now.Weight {
+			gain = append(gain, command)
+		} else {
+			loss = append(loss, command)
 		}
-		commands = append(commands, fmt.Sprintf("set server %s state %s", path, state))
 	}
-	return commands
+	switch {
+	case want.Disabled && !now.Maintenance:
+		loss = append(loss, fmt.Sprintf("set server %s state maint", path))
+	case !want.Disabled && now.Maintenance:
+		gain = append(gain, fmt.Sprintf("set server %s state ready", path))
+	}
+	return gain, loss
 }
 
 func (s Server) sameLine(now ServerState, backup bool) bool {

@@ -120,15 +120,26 @@ func ParseInfo(text string) map[string]string {
 
 // Process is a line of the master's `show proc`.
 type Process struct {
-	PID    int
-	Master bool
-	Old    bool // serves only the connections that it had before a reload
+	PID     int
+	Master  bool
+	Old     bool // serves only the connections that it had before a reload
+	Reloads int  // since it was started
 }
 
 // Processes is what `show proc` tells.
 type Processes struct {
 	All    []Process
 	Failed int // reloads that did not succeed since the last that did
+}
+
+// Oldest is the worker that was replaced first, if there is any but the one that serves.
+func (p Processes) Oldest() (oldest Process, ok bool) {
+	for _, one := range p.All {
+		if one.Old && (!ok || one.Reloads > oldest.Reloads) {
+			oldest, ok = one, true
+		}
+	}
+	return oldest, ok
 }
 
 // ParseProcesses reads what the master's `show proc` prints.
@@ -148,7 +159,11 @@ func ParseProcesses(text string) Processes {
 		if err != nil || fields[1] != "master" && fields[1] != "worker" {
 			continue
 		}
-		p.All = append(p.All, Process{PID: pid, Master: fields[1] == "master", Old: old})
+		one := Process{PID: pid, Master: fields[1] == "master", Old: old}
+		if len(fields) > 2 {
+			one.Reloads, _ = strconv.Atoi(fields[2])
+		}
+		p.All = append(p.All, one)
 		if _, after, ok := strings.Cut(line, "[failed: "); ok {
 			n, _, _ := strings.Cut(after, "]")
 			p.Failed, _ = strconv.Atoi(n)

@@ -21,9 +21,6 @@ type Secret struct {
 	Kind   string // as HAProxy's commands call it: cert, ca-file, crl-file
 }
 
-// List is a list of certificates that the configuration refers to, in Environment.SecretDir.
-type List struct{ Name, Content string }
-
 var hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // cipherList is what a list in OpenSSL's language is made of.
@@ -52,7 +49,16 @@ func (t *tree) secret(files *tlsFiles, attribute string, ref *string, kind strin
 }
 
 func terminates(l lb.Listener) bool {
-	return l.Protocol == "TERMINATED_HTTPS" || l.Protocol == "PROMETHEUS" && l.DefaultTLSContainerRef != nil
+	return l.Protocol == "TERMINATED_HTTPS" || l.Protocol == "PROMETHEUS" && len(certificates(l)) > 0
+}
+
+// certificates are a listener's, the one first that clients get which name no server or another one: the default, or the first
+// of those by name where there is no default.
+func certificates(l lb.Listener) []string {
+	if l.DefaultTLSContainerRef == nil || *l.DefaultTLSContainerRef == "" {
+		return l.SniContainerRefs
+	}
+	return append([]string{*l.DefaultTLSContainerRef}, l.SniContainerRefs...)
 }
 
 // bindTLS is what the bind lines of a listener that terminates TLS say after the address.
@@ -60,26 +66,26 @@ func (t *tree) bindTLS(l lb.Listener, files *tlsFiles) (string, error) {
 	if !terminates(l) {
 		return "", nil
 	}
-	if l.DefaultTLSContainerRef == nil {
-		return "", fmt.Errorf("no default_tls_container_ref")
+	refs := certificates(l)
+	if len(refs) == 0 {
+		return "", fmt.Errorf("neither default_tls_container_ref nor sni_container_refs")
 	}
-	list := ""
-	for i, ref := range append([]string{*l.DefaultTLSContainerRef}, l.SniContainerRefs...) {
+	list := List{Name: "certificates-" + l.ID}
+	for _, ref := range refs {
 		attribute := "sni_container_refs"
-		if i == 0 {
+		if l.DefaultTLSContainerRef != nil && ref == *l.DefaultTLSContainerRef {
 			attribute = "default_tls_container_ref"
 		}
 		path, err := t.secret(files, attribute, &ref, "cert")
 		if err != nil {
 			return "", err
 		}
-		if !strings.Contains(list, path) {
-			list += path + "\n"
+		if !slices.Contains(list.Files, path) {
+			list.Files = append(list.Files, path)
 		}
 	}
-	name := "certificates-" + l.ID
-	files.lists = append(files.lists, List{Name: name, Content: list})
-	options := []string{"ssl crt-list " + filepath.Join(files.dir, name)}
+	files.lists = append(files.lists, list)
+	options := []string{"ssl crt-list " + filepath.Join(files.dir, list.Name)}
 	auth, err := t.clientAuth(l, files)
 	if err != nil {
 		return "", err

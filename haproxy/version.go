@@ -19,7 +19,7 @@ func (v Version) AtLeast(major, minor int) bool {
 	return v.Major > major || v.Major == major && v.Minor >= minor
 }
 
-var versionPattern = regexp.MustCompile(`(?i)haproxy version (\d+)\.(\d+)`)
+var versionPattern = regexp.MustCompile(`(?i)ha-?proxy version (\d+)\.(\d+)`)
 
 // ParseVersion reads what `haproxy -v` prints.
 func ParseVersion(text string) (Version, error) {

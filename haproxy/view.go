@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -21,7 +22,10 @@ type view struct {
 	Backends  []*backend
 	LocalPeer string
 	Metrics   bool // some listener tells them
-	Peers     []peer
+	// HTTPClient tells that the program has a client of its own, which nothing uses. Unless it is told to trust everybody, it
+	// reads all of the system's authorities at every start, which takes longer than all the rest.
+	HTTPClient bool
+	Peers      []peer
 
 	files tlsFiles
 }
@@ -63,7 +67,8 @@ type frontend struct {
 	Conditions  []condition
 	Actions     []action
 	DefaultPool string
-	Metrics     bool // it tells metrics, and serves nothing else
+	LogFormat   string // of one line for each request or connection; empty for none
+	Metrics     bool   // it tells metrics, and serves nothing else
 }
 
 // What a listener has when it says 0, which has never meant "none" in Octavia.
@@ -77,6 +82,7 @@ const unlimited = 50000
 
 func (t *tree) view(env Environment) (*view, error) {
 	v := &view{LB: t.state.LB, RunDir: env.RunDir, files: tlsFiles{dir: env.SecretDir, secrets: map[string]Secret{}}}
+	v.HTTPClient = env.Version.AtLeast(2, 6)
 	v.LocalPeer, v.Peers = t.peers(env.RunDir)
 	for _, l := range t.listeners {
 		f, err := t.frontend(l, &v.files)
@@ -96,6 +102,25 @@ func (t *tree) view(env Environment) (*view, error) {
 	v.MaxConn = min(maxConn(v.Frontends), env.MaxConn)
 	return v, nil
 }
+
+// defaultLogFormat is Octavia's (octavia/common/config.py, user_log_format).
+const defaultLogFormat = "{{ project_id }} {{ lb_id }} %f %ci %cp %t %{+Q}r %ST %B %U %[ssl_c_verify] %{+Q}[ssl_c_s_dn] %b %s %Tt %tsc"
+
+// logFormat is the operator's own format, which is HAProxy's language with two words of Octavia's. A connection of TCP has no
+// request and no status.
+func (t *tree) logFormat(mode string) string {
+	if t.state.Logging == nil || t.state.Logging.Flow == nil {
+		return ""
+	}
+	format := strings.NewReplacer("{{ project_id }}", noFormat(t.state.ProjectID), "{{ lb_id }}", t.state.LB).Replace(cmp.Or(t.state.Logging.Format, defaultLogFormat))
+	if mode == "tcp" {
+		format = strings.NewReplacer("%{+Q}r", "-", "%r", "-", "%{+Q}ST", "-", "%ST", "-").Replace(format)
+	}
+	return format
+}
+
+// noFormat makes a string stand for itself in a log format.
+func noFormat(s string) string { return strings.ReplaceAll(cmp.Or(s, "-"), "%", "%%") }
 
 func maxConn(frontends []*frontend) int {
 	sum, floor := 0, 0
@@ -128,6 +153,7 @@ func (t *tree) frontend(l lb.Listener, files *tlsFiles) (*frontend, error) {
 			return nil, fmt.Errorf("allowed_cidrs: %w", err)
 		}
 	}
+	f.LogFormat = t.logFormat(f.Mode)
 	// A configuration line takes at most 64 words.
 	f.Allowed = slices.Collect(slices.Chunk(l.AllowedCidrs, 32))
 	if l.Protocol == "PROMETHEUS" {

@@ -54,6 +54,7 @@ func decodeReport(body io.Reader) (agentapi.Report, error) {
 		return agentapi.Report{}, err
 	}
 	r.Failure = clean(r.Failure, maxFailure)
+	r.ProgramFailure = clean(r.ProgramFailure, maxDetail)
 	for i := range r.Members {
 		r.Members[i].Detail = clean(r.Members[i].Detail, maxDetail)
 	}
@@ -114,6 +115,10 @@ func checkReport(r *agentapi.Report) error {
 		return errors.New("boot is not an id of 1 to 64 letters, digits, dots and dashes")
 	case r.Time.IsZero() || r.Time.Year() < 2000 || r.Time.Year() > 9000:
 		return errors.New("time is missing or absurd")
+	case !shortName(r.Trust):
+		return errors.New("trust is not a short name")
+	case !shortName(r.Program) || !shortName(r.ProgramRefused):
+		return errors.New("a program is not a digest")
 	case r.Applied < 0 || r.FailedGen < 0:
 		return errors.New("a generation is below 0")
 	case !shortName(r.Version):

@@ -83,11 +83,12 @@ func (s *Server) certify(ctx context.Context, w http.ResponseWriter, r *http.Req
 		s.fail(w, r, err)
 		return false
 	}
-	if err := s.Store.SetCertificate(ctx, amphora.ID, signed.Serial, previous, signed.NotAfter); err != nil {
+	given := store.Given{Serial: signed.Serial, Previous: previous, Issuer: signed.Issuer, Expiration: signed.NotAfter}
+	if err := s.Store.SetCertificate(ctx, amphora.ID, given); err != nil {
 		s.fail(w, r, err)
 		return false
 	}
-	s.answer(w, r, agentapi.Certificate{Certificate: signed.PEM, ServerCA: s.CA.ServerCA(), RenewAfter: signed.RenewAfter})
+	s.answer(w, r, agentapi.Certificate{Certificate: signed.PEM, Trust: s.CA.Trust(), RenewAfter: signed.RenewAfter})
 	return true
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/health"
 	"github.com/octavo-lb/octavo/health/agenttest"
 	"github.com/octavo-lb/octavo/lb"
@@ -304,4 +305,42 @@ func (b *balancer) write(fn func(context.Context, *store.Tx) error) {
 		}
 		return fn(ctx, tx)
 	}))
+}
+
+// An agent learns that a CA has changed with its next report, renews, and is up to date.
+func TestAgentIsAskedToRenewWhenACAHasChanged(t *testing.T) {
+	w := newWorld(t)
+	b := w.newBalancer(1)
+	a := w.enrolled(b.amphorae[0])
+	outdated := func() bool {
+		t.Helper()
+		answer, err := a.Report(t.Context(), agentapi.Report{Time: w.clock.Now()})
+		must(t, err)
+		return answer.Renew
+	}
+	if outdated() {
+		t.Error("an agent that has just enrolled is asked to renew")
+	}
+	for _, role := range []ca.Role{ca.Controller, ca.Issuing} {
+		_, err := w.ca.Rotate(t.Context(), role)
+		must(t, err)
+		w.clock.Advance(time.Minute) // the new issuing CA signs
+		must(t, w.ca.Refresh(t.Context()))
+		if !outdated() {
+			t.Errorf("nobody asks to renew after the %s CA was rotated", role)
+		}
+		before := w.amphora(b.amphorae[0])
+		must(t, a.Renew(t.Context()))
+		if outdated() {
+			t.Errorf("an agent that has renewed after the %s CA was rotated is asked again", role)
+		}
+		after := w.amphora(b.amphorae[0])
+		if role == ca.Issuing && after.CertIssuer == before.CertIssuer || after.Trust != w.ca.Trust().ID() {
+			t.Errorf("the row does not show it: signed by %s, trusts %s", after.CertIssuer, after.Trust)
+		}
+	}
+	// What it trusts is a short name.
+	if answer, err := a.Report(t.Context(), agentapi.Report{Time: w.clock.Now(), Trust: strings.Repeat("x", 300)}); err == nil {
+		t.Errorf("a trust that is no name was taken in: %v", answer)
+	}
 }

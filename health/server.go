@@ -36,7 +36,8 @@ type Opener interface {
 type Authorities interface {
 	SignAgent(csr, amphoraID string) (ca.AgentCertificate, error)
 	ClientCAs() *x509.CertPool
-	ServerCA() string
+	Trust() agentapi.Trust
+	Outdated(c *x509.Certificate, trustID string) bool
 	ServerCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
@@ -97,6 +98,8 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST "+agentapi.PathEnroll, s.enrol)
 	s.mux.Handle("GET "+agentapi.PathState, s.identified(s.state))
 	s.mux.Handle("POST "+agentapi.PathReport, s.identified(s.report))
+	s.mux.Handle("POST "+agentapi.PathDrained, s.identified(s.drained))
+	s.mux.Handle("GET "+agentapi.PathProgram+"/{digest}", s.identified(s.program))
 	s.mux.Handle("POST "+agentapi.PathRenew, s.identified(s.renew))
 	s.mux.Handle("GET "+agentapi.PathSecret+"/{digest}", s.identified(s.secret))
 	s.mux.Handle("/", s.identified(func(w http.ResponseWriter, _ *http.Request, _ store.Amphora) {

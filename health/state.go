@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/plan"
 	"github.com/octavo-lb/octavo/store"
 )
 
@@ -29,6 +30,7 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 		state, found, err := s.newerState(r.Context(), amphora, have)
 		switch {
 		case errors.Is(err, errGone):
+			s.tellStandDown(r.Context(), w, amphora.ID)
 			refuse(w, http.StatusGone, err.Error())
 			return
 		case err != nil && waited && store.IsTemporary(err):
@@ -78,6 +80,25 @@ func (s *Server) newerState(ctx context.Context, amphora store.Amphora, have int
 	}
 	state, ready, err := s.BuildState(tree, amphorae, amphora.ID)
 	return state, ready && state.Generation > have, err
+}
+
+// tellStandDown tells an amphora that is being replaced to let its clients go in peace.
+func (s *Server) tellStandDown(ctx context.Context, w http.ResponseWriter, id string) {
+	if a, err := s.Store.Amphora(ctx, id); err == nil && a.Replacing && !a.Drained {
+		w.Header().Set(agentapi.StandDown, plan.StandDownTime.String())
+	}
+}
+
+// drained notes that an amphora has let its clients go.
+func (s *Server) drained(w http.ResponseWriter, r *http.Request, amphora store.Amphora) {
+	ctx, cancel := context.WithTimeout(r.Context(), workTimeout)
+	defer cancel()
+	err := s.Store.SetDrained(ctx, amphora.LoadBalancerID, amphora.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		s.fail(w, r, err)
+		return
+	}
+	write(w, http.StatusNoContent, nil)
 }
 
 // gone takes a load balancer that is not there any more for what it means to its amphora.

@@ -104,7 +104,7 @@ func request(t testing.TB, address string, config *tls.Config, method, path stri
 
 func clientConfig(w *world, c *tls.Certificate) *tls.Config {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(w.ca.ServerCA()))
+	roots.AppendCertsFromPEM([]byte(w.ca.Trust().ServerCA))
 	config := &tls.Config{RootCAs: roots, ServerName: "octavo-controller", MinVersion: tls.VersionTLS12}
 	if c != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }

@@ -194,7 +194,7 @@ func (b *balancer) tree() *lb.Tree {
 func (w *world) boot(amphora string) agentapi.Boot {
 	w.t.Helper()
 	row := w.amphora(amphora)
-	boot := agentapi.Boot{AmphoraID: amphora, Controllers: []string{w.url}, ServerName: ca.DefaultServerName, ServerCA: w.ca.ServerCA()}
+	boot := agentapi.Boot{AmphoraID: amphora, Controllers: []string{w.url}, ServerName: ca.DefaultServerName, Trust: w.ca.Trust()}
 	if row.EnrolExpiry != nil {
 		token, _ := w.ca.EnrolToken(amphora, *row.EnrolExpiry)
 		boot.Token, boot.TokenExpiry = token.Reveal(), *row.EnrolExpiry

@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/octavo-lb/octavo/image/boot"
 )
@@ -164,7 +163,7 @@ func (b *builder) writeImage(ctx context.Context, disk string, manifest Manifest
 	if result.Path, err = filepath.Abs(b.Output); err != nil {
 		return result, err
 	}
-	result.ManifestPath = strings.TrimSuffix(result.Path, ".qcow2") + ".manifest.json"
+	result.ManifestPath = ManifestPath(result.Path)
 	part := result.Path + ".part"
 	defer os.Remove(part)
 	if err := run(b.command(ctx, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", disk, part)); err != nil {

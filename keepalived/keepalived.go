@@ -58,6 +58,7 @@ type view struct {
 	Environment
 	RouterID, Priority int
 	Interval           string // seconds
+	Join               string // seconds, empty for not at all
 	Address            netip.Addr
 	Peers              []netip.Addr
 	VIPs               []netip.Prefix // of the family that VRRP speaks
@@ -74,6 +75,8 @@ func newView(s *agentapi.State, env Environment) (*view, error) {
 		}
 	}
 	switch {
+	case !identifier.MatchString(env.Interface):
+		return nil, fmt.Errorf("the interface %q cannot be a name in keepalived.conf", env.Interface)
 	case r.RouterID < 1 || r.RouterID > 255:
 		return nil, fmt.Errorf("router_id %d is not between 1 and 255", r.RouterID)
 	case r.Priority < 1 || r.Priority > 254:
@@ -86,6 +89,9 @@ func newView(s *agentapi.State, env Environment) (*view, error) {
 	v := &view{
 		LB: s.LB, Amphora: s.AmphoraID, Environment: env, RouterID: r.RouterID, Priority: r.Priority,
 		Interval: fmt.Sprintf("%d.%02d", hundredths/100, hundredths%100), Address: r.Address, Peers: r.Peers,
+	}
+	if r.Join > 0 {
+		v.Join = fmt.Sprintf("%.1f", float64(min(r.Join, 60_000))/1000)
 	}
 	if len(v.Peers) == 0 {
 		v.Peers = []netip.Addr{nobody(r.Address)}

@@ -1,55 +1,47 @@
 package keepalived_test
 
 import (
-	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/octavo-lb/octavo/agentapi/agentapitest"
 	"github.com/octavo-lb/octavo/keepalived"
 )
 
-var update = flag.Bool("update", false, "write the expected configurations anew")
-
 // TestGolden reads each testdata/NAME.yaml, compares with NAME.conf what is written for it, and asks keepalived itself.
 func TestGolden(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
-			input, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text := build(t, string(input))
-			expected := strings.TrimSuffix(file, ".yaml") + ".conf"
-			if *update {
-				if err := os.WriteFile(expected, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
+	agentapitest.Golden(t, ".conf", func(t *testing.T, input string) (string, func() (string, error)) {
+		text := build(t, input)
+		if text == "" {
+			return text, nil
+		}
+		return text, func() (string, error) {
+			for _, program := range programs(t) {
+				if out, err := judgeWith(t, program, text); err != nil {
+					return out, fmt.Errorf("%s: %w", program, err)
 				}
 			}
-			want, err := os.ReadFile(expected)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), text); diff != "" {
-				t.Errorf("keepalived.conf differs (-want +got):\n%s", diff)
-			}
-			if text == "" {
-				return
-			}
-			if out, err := judge(t, text); err != nil {
-				t.Errorf("keepalived refuses it: %v\n%s", err, out)
-			}
-		})
+			return "", nil
+		}
+	})
+}
+
+// programs are the installed keepalived and those in the folder OCTAVO_VERSIONS, which packaging/haproxy-versions fills.
+func programs(t *testing.T) []string {
+	t.Helper()
+	dir := os.Getenv("OCTAVO_VERSIONS")
+	if dir == "" {
+		return []string{"keepalived"}
 	}
+	found, err := filepath.Glob(filepath.Join(dir, "*", "keepalived"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("there is no keepalived in OCTAVO_VERSIONS=%s; packaging/haproxy-versions fetches some", dir)
+	}
+	return append(found, "keepalived")
 }
 
 // TestJudgeSaysNo proves that the judge of the other test can refuse.
@@ -58,8 +50,10 @@ func TestJudgeSaysNo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := judge(t, strings.Replace(build(t, string(input)), "priority 100", "priority none", 1)); err == nil {
-		t.Error("keepalived accepts a priority that is no number")
+	for _, program := range programs(t) {
+		if _, err := judgeWith(t, program, strings.Replace(build(t, string(input)), "priority 100", "priority none", 1)); err == nil {
+			t.Errorf("%s accepts a priority that is no number", program)
+		}
 	}
 }
 
@@ -101,8 +95,8 @@ func build(t *testing.T, input string) string {
 	return text
 }
 
-// judge asks the real program, in namespaces of its own: it looks at the interfaces, and at files where pids are.
-func judge(t *testing.T, text string) (string, error) {
+// judgeWith asks the real program, in namespaces of its own: it looks at the interfaces, and at files where pids are.
+func judgeWith(t *testing.T, program, text string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "keepalived.conf")
@@ -113,7 +107,7 @@ func judge(t *testing.T, text string) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "serving"), []byte(keepalived.Fit), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "sh", "-c", "ip link add lb020000000064 type veth peer name other && ip link set lb020000000064 up && ip addr add 10.0.0.50/24 dev lb020000000064 && exec keepalived -t -l -f "+file)
+	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "sh", "-c", "ip link add lb020000000064 type veth peer name other && ip link set lb020000000064 up && ip addr add 10.0.0.50/24 dev lb020000000064 && exec "+program+" -t -l -f "+file)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -9,18 +9,16 @@ import (
 
 // ValidatePolicy checks an L7 policy. See Rules. given tells what the request said: a redirection target alone implies
 // the action that uses it.
-func (r *Rules) ValidatePolicy(t *Tree, p *L7Policy, given attr.Given) error {
+func (r *Rules) ValidatePolicy(t *Tree, can Capabilities, p *L7Policy, given attr.Given) error {
 	l := t.Listener(p.ListenerID)
 	if l == nil {
 		return gone(t.Listeners, "Listener", p.ListenerID)
 	}
-	switch l.Protocol {
-	case "HTTP", "TERMINATED_HTTPS":
-	case "PROMETHEUS":
+	if l.Protocol == "PROMETHEUS" {
 		return noChildren(l.Protocol)
-	default:
-		return Refuse(NotProvided, "Provider '%s' does not support a requested option: L7 policies of %s listeners",
-			t.LB.Provider, l.Protocol)
+	}
+	if err := supports(t.LB.Provider, "L7 policies of a listener of protocol", l.Protocol, can.PolicyListeners); err != nil {
+		return err
 	}
 	if err := p.settle(given); err != nil {
 		return err
@@ -53,11 +51,12 @@ func (p *L7Policy) settle(given attr.Given) error {
 			p.Action = "REDIRECT_PREFIX"
 		}
 	}
-	return p.keepTarget()
+	return p.keepTarget(given)
 }
 
-// keepTarget drops the targets that the action does not use and misses the one that it does.
-func (p *L7Policy) keepTarget() error {
+// keepTarget drops the targets that the action does not use and misses the one that it does. A redirection that is asked for
+// has a code; without one, as an update may leave it, the data plane's holds.
+func (p *L7Policy) keepTarget(given attr.Given) error {
 	pool, url, prefix, code := p.RedirectPoolID, p.RedirectURL, p.RedirectPrefix, p.RedirectHTTPCode
 	p.RedirectPoolID, p.RedirectURL, p.RedirectPrefix, p.RedirectHTTPCode = nil, nil, nil, nil
 	switch p.Action {
@@ -80,7 +79,7 @@ func (p *L7Policy) keepTarget() error {
 	default:
 		return nil
 	}
-	if code == nil {
+	if code == nil && (given["action"] || given["redirect_url"] || given["redirect_prefix"]) {
 		code = new(302)
 	}
 	p.RedirectHTTPCode = code

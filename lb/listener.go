@@ -15,18 +15,23 @@ var (
 		"X-SSL-Issuer", "X-SSL-Client-SHA1", "X-SSL-Client-Not-Before", "X-SSL-Client-Not-After"}
 )
 
-// ValidateListener checks a listener. See Rules.
+// ValidateListener checks a listener. See Rules. Of several mistakes the one is told that Octavia tells.
 func (r *Rules) ValidateListener(t *Tree, can Capabilities, l, was *Listener) error {
-	if was == nil {
-		if err := r.newListener(t, can, l); err != nil {
-			return err
+	ifNew := func(check func() error) func() error {
+		if was == nil {
+			return check
 		}
+		return func() error { return nil }
 	}
 	for _, check := range []func() error{
-		l.checkHeaders, l.checkTLS, l.checkHSTS,
-		func() error { return r.listenerTLS(l, was) },
-		func() error { return l.checkCIDRs(&t.LB) },
 		func() error { return l.checkDefaultPool(t) },
+		l.checkHeaders,
+		ifNew(func() error { return r.allowed(t, can, l) }),
+		l.checkTLS,
+		ifNew(func() error { return l.checkSlot(t) }),
+		func() error { return l.checkCIDRs(&t.LB) },
+		func() error { return r.listenerTLS(l, was) },
+		l.checkHSTS,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -38,17 +43,18 @@ func (r *Rules) ValidateListener(t *Tree, can Capabilities, l, was *Listener) er
 // Slot is what two listeners of a load balancer cannot share: the port, and the protocol below the listener's.
 func (l *Listener) Slot() string { return transport(l.Protocol) + "/" + strconv.Itoa(l.ProtocolPort) }
 
-// newListener checks what cannot change later.
-func (r *Rules) newListener(t *Tree, can Capabilities, l *Listener) error {
+// allowed asks whether deployment and provider serve the protocol.
+func (r *Rules) allowed(t *Tree, can Capabilities, l *Listener) error {
 	switch {
 	case r.NoTLSTermination && l.terminatesTLS():
 		return disabled("protocol", l.Protocol)
 	case r.NoPrometheus && l.Protocol == "PROMETHEUS":
 		return disabled("protocol", l.Protocol)
 	}
-	if err := supports(t.LB.Provider, "listener protocol", l.Protocol, can.Listeners); err != nil {
-		return err
-	}
+	return supports(t.LB.Provider, "listener protocol", l.Protocol, can.Listeners)
+}
+
+func (l *Listener) checkSlot(t *Tree) error {
 	for i := range t.Listeners {
 		o := &t.Listeners[i]
 		if o.ID != l.ID && !o.Deleting && o.Slot() == l.Slot() {
@@ -94,9 +100,9 @@ func (l *Listener) checkHeaders() error {
 	}
 	switch {
 	case strange != nil:
-		return badOption(strange, "insert_headers")
+		return badOption(quoted(strange), "insert_headers")
 	case ofTLS != nil && l.Protocol != "TERMINATED_HTTPS":
-		return badOption(ofTLS, l.Protocol+" protocol listener.")
+		return badOption(quoted(ofTLS), l.Protocol+" protocol listener.")
 	}
 	return nil
 }
@@ -154,19 +160,22 @@ func (l *Listener) checkCIDRs(b *LoadBalancer) error {
 			return invalid("allowed_cidrs: %s is no network", cidr)
 		}
 		if len(vips) > 0 && !slices.ContainsFunc(vips, func(a netip.Addr) bool { return a.Is4() == p.Addr().Is4() }) {
-			return invalid("CIDR %s IP version incompatible with all VIPs %s IP version.", cidr, joinAddrs(vips))
+			return invalid("CIDR %s IP version incompatible with all VIPs %s IP version.", cidr, quoted(addressText(vips)))
 		}
 	}
 	return nil
 }
 
-func joinAddrs(list []netip.Addr) string {
+func addressText(list []netip.Addr) []string {
 	out := make([]string, len(list))
 	for i, a := range list {
 		out[i] = a.String()
 	}
-	return strings.Join(out, ", ")
+	return out
 }
+
+// quoted writes a list as Octavia's faults do.
+func quoted(list []string) string { return "['" + strings.Join(list, "', '") + "']" }
 
 func (l *Listener) checkDefaultPool(t *Tree) error {
 	if l.DefaultPoolID == nil {

@@ -23,6 +23,9 @@ type Meta struct {
 	Created int64 `json:"-"`
 	// Deleting marks an object that was deleted by its user and is still to be removed from the data plane.
 	Deleting bool `json:"-"`
+	// Told is the provisioning status that a provider outside of the process gave the object since it was last written;
+	// empty for all others. Deleted, of a load balancer, is the provider's leave to let it go.
+	Told ProvisioningStatus `json:"-"`
 }
 
 func (m Meta) meta() Meta { return m }

@@ -55,6 +55,8 @@ type Capabilities struct {
 	Pools      []string // protocols
 	Algorithms []string
 	Monitors   []string // types
+	// PolicyListeners are the protocols of listeners that can have L7 policies.
+	PolicyListeners []string
 }
 
 // supports refuses a value that the provider cannot serve.

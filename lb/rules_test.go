@@ -54,8 +54,8 @@ func TestListenerRules(t *testing.T) {
 		"same port, same transport": {func(l *L) { l.ProtocolPort = 1001 }, nil, 409, "already using protocol TCP and protocol_port 1001"},
 		"same port, other":          {func(l *L) { l.ProtocolPort = 1002 }, nil, 0, ""},
 		"forwarded for":             {func(l *L) { l.InsertHeaders = map[string]string{"X-Forwarded-For": "true"} }, nil, 0, ""},
-		"unknown header":            {func(l *L) { l.InsertHeaders = map[string]string{"X-Bad": "true"} }, nil, 400, "[X-Bad] is not a valid option for insert_headers"},
-		"TLS header on HTTP":        {func(l *L) { l.InsertHeaders = map[string]string{"X-SSL-Issuer": "true"} }, nil, 400, "[X-SSL-Issuer] is not a valid option for HTTP protocol listener."},
+		"unknown header":            {func(l *L) { l.InsertHeaders = map[string]string{"X-Bad": "true"} }, nil, 400, "['X-Bad'] is not a valid option for insert_headers"},
+		"TLS header on HTTP":        {func(l *L) { l.InsertHeaders = map[string]string{"X-SSL-Issuer": "true"} }, nil, 400, "['X-SSL-Issuer'] is not a valid option for HTTP protocol listener."},
 		"header on TCP": {func(l *L) { l.Protocol = "TCP"; l.InsertHeaders = map[string]string{"X-Forwarded-For": "true"} }, nil, 400,
 			"insert-headers is not a valid option for a TCP protocol listener."},
 		"header on UDP":           {func(l *L) { l.Protocol = "UDP"; l.InsertHeaders = map[string]string{"X-Forwarded-For": "true"} }, nil, 400, "UDP"},
@@ -282,7 +282,7 @@ func TestPolicyRules(t *testing.T) {
 		}
 		p := c.policy
 		p.ListenerID = "HTTP"
-		refused(t, name, rules.ValidatePolicy(site(), &p, given), c.status, c.want)
+		refused(t, name, rules.ValidatePolicy(site(), lb.Capabilities{}, &p, given), c.status, c.want)
 		if c.want != "" {
 			continue
 		}
@@ -294,8 +294,26 @@ func TestPolicyRules(t *testing.T) {
 		}
 	}
 	rules := lb.DefaultRules()
+	amphora := lb.Capabilities{PolicyListeners: []string{"HTTP", "TERMINATED_HTTPS"}}
 	for listener, status := range map[string]int{"TCP": 501, "UDP": 501, "PROMETHEUS": 400, "nobody": 404} {
-		refused(t, listener, rules.ValidatePolicy(site(), &P{ListenerID: listener, Action: "REJECT"}, nil), status, listener)
+		refused(t, listener, rules.ValidatePolicy(site(), amphora, &P{ListenerID: listener, Action: "REJECT"}, nil), status, listener)
+	}
+	// What the protocols of listeners mean is up to the provider.
+	refused(t, "TCP elsewhere", rules.ValidatePolicy(site(), lb.Capabilities{}, &P{ListenerID: "TCP", Action: "REJECT"}, nil), 0, "")
+
+	// An update can take the code away; saying where to redirect to brings the default back.
+	without := P{ListenerID: "HTTP", Action: "REDIRECT_TO_URL", RedirectURL: url}
+	refused(t, "no code", rules.ValidatePolicy(site(), amphora, &without, attr.Given{"redirect_http_code": true}), 0, "")
+	if without.RedirectHTTPCode != nil {
+		t.Errorf("the code is %d after it was set to null", *without.RedirectHTTPCode)
+	}
+	refused(t, "renamed", rules.ValidatePolicy(site(), amphora, &without, attr.Given{"name": true}), 0, "")
+	if without.RedirectHTTPCode != nil {
+		t.Errorf("another update brought the code %d back", *without.RedirectHTTPCode)
+	}
+	refused(t, "new URL", rules.ValidatePolicy(site(), amphora, &without, attr.Given{"redirect_url": true}), 0, "")
+	if c := without.RedirectHTTPCode; c == nil || *c != 302 {
+		t.Errorf("the code of a new URL is %v, want 302", c)
 	}
 }
 

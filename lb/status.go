@@ -27,9 +27,12 @@ const (
 
 // Provisioning tells how far the load balancer's last write is in force. It is a function of what was asked for and
 // what was observed, so nothing can be stuck in it: a write makes the generation newer, convergence closes the gap.
+// A provider outside of the process may say otherwise until the next write (Meta.Told).
 // The SQL that filters by provisioning_status says the same (package store).
 func (l *LoadBalancer) Provisioning() ProvisioningStatus {
 	switch {
+	case l.Told != "" && l.Told != Deleted:
+		return l.Told
 	case l.Deleting && l.Failure != "":
 		return ProvError
 	case l.Deleting:
@@ -48,6 +51,8 @@ func (l *LoadBalancer) Provisioning() ProvisioningStatus {
 // Provisioning tells how far the last write of a listener, pool or other object of the load balancer is in force.
 func (m *Meta) Provisioning(l *LoadBalancer) ProvisioningStatus {
 	switch {
+	case m.Told != "":
+		return m.Told
 	case !m.Deleting && m.Generation <= l.ObservedGeneration:
 		return Active
 	case l.Failure != "":

@@ -81,11 +81,11 @@ func TestControllerFetchesCertificatesThatTenantsLetItRead(t *testing.T) {
 	if _, err := manager.Certificate(t.Context(), bundle); !errors.As(err, &fault) || !strings.Contains(err.Error(), "access list") {
 		t.Errorf("before it may: %v", err)
 	}
-	if err := manager.Grant(t.Context(), admin.Token(), bundle); !errors.As(err, &fault) {
+	if err := manager.Grant(t.Context(), keymanager.Caller{Token: admin.Token()}, bundle); !errors.As(err, &fault) {
 		t.Errorf("another project's admin lets the service read it: %v", err)
 	}
 	for range 2 {
-		if err := manager.Grant(t.Context(), demo.Token(), bundle); err != nil {
+		if err := manager.Grant(t.Context(), keymanager.Caller{Token: demo.Token()}, bundle); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +93,11 @@ func TestControllerFetchesCertificatesThatTenantsLetItRead(t *testing.T) {
 	if err != nil || !bytes.HasPrefix(m.PEM, certificate) || len(m.Names) != 1 || len(m.Digest) != 64 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if err := manager.Grant(t.Context(), admin.Token(), bundle); !errors.As(err, &fault) {
+	castellan := &keymanager.Barbican{Connect: manager.Connect, IDs: true}
+	if same, err := castellan.Certificate(t.Context(), bundle[strings.LastIndex(bundle, "/")+1:]); err != nil || same.Digest != m.Digest {
+		t.Errorf("by its id: %+v, %v", same, err)
+	}
+	if err := manager.Grant(t.Context(), keymanager.Caller{Token: admin.Token()}, bundle); !errors.As(err, &fault) {
 		t.Errorf("now that the service may read it, another project's admin uses it: %v", err)
 	}
 
@@ -102,14 +106,14 @@ func TestControllerFetchesCertificatesThatTenantsLetItRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := manager.Grant(t.Context(), demo.Token(), whole.ContainerRef); err != nil {
+	if err := manager.Grant(t.Context(), keymanager.Caller{Token: demo.Token()}, whole.ContainerRef); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := manager.Certificate(t.Context(), whole.ContainerRef); err != nil || again.Digest != m.Digest {
 		t.Errorf("as a container: %+v, %v; want the same as in one", again, err)
 	}
 	authority := store(t, demo, certificate)
-	if err := manager.Grant(t.Context(), demo.Token(), authority); err != nil {
+	if err := manager.Grant(t.Context(), keymanager.Caller{Token: demo.Token()}, authority); err != nil {
 		t.Fatal(err)
 	}
 	if m, err := manager.Authorities(t.Context(), authority); err != nil || !bytes.Equal(m.PEM, certificate) {

@@ -62,7 +62,7 @@ func memberPort(a Amphora, networkID string, subnets []string) Port {
 
 func server(a Amphora, s Settings, group string) Server {
 	return Server{ID: a.ComputeID, Name: ServerName(a.ID), FlavorID: s.FlavorID, Image: s.Image, GroupID: group,
-		AvailabilityZone: s.AvailabilityZone, KeyName: s.KeyName, PortIDs: []string{a.MgmtPortID, a.VRRPPortID}}
+		AvailabilityZone: s.AvailabilityZone, KeyName: s.KeyName, Volume: s.Volume, PortIDs: []string{a.MgmtPortID, a.VRRPPortID}}
 }
 
 // on is the interface for members in a network; the one that carries the VIP is not among them.

@@ -106,6 +106,35 @@ func TestImmunity11_ManySilentAtOnce(t *testing.T) {
 	}
 }
 
+// TestReplacedAmphoraLetsItsClientsGo holds that one that is replaced although it serves keeps the VIP until it has said that
+// its clients are gone, but not for longer than it may take, and that nobody waits for one that cannot answer.
+func TestReplacedAmphoraLetsItsClientsGo(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*plan.Input)
+		fenced bool
+	}{
+		{"it has just been told", func(*plan.Input) {}, false},
+		{"it has said so", func(in *plan.Input) { in.Amphorae[0].Drained = true }, true},
+		{"it takes too long", func(in *plan.Input) { in.Now = noon.Add(plan.StandDownTime) }, true},
+		{"it died", func(in *plan.Input) { in.Amphorae[0].Reported = noon.Add(-10 * time.Minute) }, true},
+		{"it served nobody", func(in *plan.Input) { in.Amphorae[0].Applied = 0 }, true},
+		{"nobody asked for another one", func(in *plan.Input) { in.Amphorae[0].Replacing = false }, true},
+		{"the load balancer is deleted", func(in *plan.Input) { in.Tree.LB.Deleting = true }, true},
+	} {
+		in := standing()
+		a := &in.Amphorae[0]
+		a.Replacing, a.Deleting, a.Retired = true, true, noon
+		c.change(&in)
+		if got := steps[plan.Fence](in); (len(got) == 1) != c.fenced {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		if !c.fenced && len(steps[plan.Wait](in)) == 0 {
+			t.Errorf("%s: nobody looks again", c.name)
+		}
+	}
+}
+
 // TestImmunity12_ReplacingSlowsDown holds that amphorae that do not last are replaced ever more slowly, up to an hour, and
 // that one that lasted ends that.
 func TestImmunity12_ReplacingSlowsDown(t *testing.T) {
@@ -323,9 +352,13 @@ func TestPairIsToldOfEachOther(t *testing.T) {
 	before := in.Amphorae
 	in.Amphorae = append(before[:1:1], backup)
 	got, _ := plan.AgentState(in.Tree, in.Amphorae, "a1", in.Settings)
-	want := &agentapi.VRRP{RouterID: 1, Priority: 100, Interval: 1000, Address: addr("192.168.21.50"), Peers: addrs("192.168.21.51"), PeerNames: []string{"a2"}}
+	want := &agentapi.VRRP{RouterID: 1, Priority: 100, Interval: 1000, Join: 2000, Address: addr("192.168.21.50"), Peers: addrs("192.168.21.51"), PeerNames: []string{"a2"}}
 	if diff := cmp.Diff(want, got.VRRP, comparable); diff != "" {
 		t.Error(diff)
+	}
+	in.Amphorae[1].Applied = 0
+	if got, _ := plan.AgentState(in.Tree, in.Amphorae, "a1", in.Settings); got.VRRP.Join != 0 {
+		t.Error("the first one of a pair waits for one that does not serve yet")
 	}
 	if !plan.StateChanged(in.Tree, before, in.Amphorae, "a1", in.Settings) {
 		t.Error("a new peer changes nothing for the master")

@@ -33,7 +33,17 @@ func (p *planner) ports(a Amphora) bool {
 	if !p.subnets(memberSubnets(p.Tree)) && !p.looked(memberSubnets(p.Tree)) {
 		return false // one that does not exist keeps nobody else from being served; one that is not known yet may
 	}
-	return p.done(EnsurePort{Amphora: a.ID, VIP: true, Port: vrrpPort(&p.Tree.LB, a, p.Seen.GroupID, p.onVIPNetwork(a))}) && ready
+	beside := p.onVIPNetwork(a)
+	return p.read(beside) && p.done(EnsurePort{Amphora: a.ID, VIP: true, Port: vrrpPort(&p.Tree.LB, a, p.Seen.GroupID, beside)}) && ready
+}
+
+// read looks at subnets, whether they exist or not: an interface is stored with its addresses in those that were looked at.
+func (p *planner) read(ids []string) bool {
+	all := true
+	for _, id := range ids {
+		all = p.done(ReadSubnet{id}) && all
+	}
+	return all
 }
 
 func (p *planner) looked(ids []string) bool {
@@ -118,6 +128,9 @@ func (p *planner) memberNetworks(a Amphora) {
 		if i := a.on(network.id); i != nil {
 			subnets = append(subnets, p.lingering(a, i, subnets)...)
 			slices.Sort(subnets)
+		}
+		if !p.read(subnets) {
+			continue
 		}
 		p.done(Plug{Amphora: a.ID, ComputeID: a.ComputeID, Port: memberPort(a, network.id, subnets)})
 	}

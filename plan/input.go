@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/octavo-lb/octavo/agentapi"
@@ -18,6 +19,8 @@ type Input struct {
 	// Pretend tells that nothing serves the load balancer, and that it counts as in force all the same: the data plane of
 	// users who develop against the API.
 	Pretend bool
+	// Outside tells that a program outside of the service serves it, and says by itself what is in force.
+	Outside bool
 
 	Now time.Time
 	// Watching is since when reports are taken in without a gap, as far as this process knows: silence before it proves
@@ -55,6 +58,11 @@ type Amphora struct {
 	Deleting   bool
 	// Replacing tells that an operator wants another one in its place.
 	Replacing bool
+	// Program is the agent that it is to run; nil for the one that it does.
+	Program *agentapi.Program
+	// Drained tells of one that is being deleted that it has let its clients go; Retired is since when it is.
+	Drained bool
+	Retired time.Time
 }
 
 // Interface is a port of an amphora and what its agent is told of it.
@@ -98,6 +106,8 @@ type Settings struct {
 	FlavorID          string
 	KeyName           string
 	AvailabilityZone  string
+	// Volume is what amphorae boot from, unless it has no size.
+	Volume Volume
 	// AntiAffinity is the policy of a server group for each active-standby pair; empty for none.
 	AntiAffinity string
 
@@ -119,6 +129,26 @@ type Settings struct {
 	PretendDelay time.Duration
 	// VRRPInterval is the time between a master's advertisements.
 	VRRPInterval time.Duration
+	// Logging is what agents are told about logs; nil for none. A change is seen by an amphora with the next generation.
+	Logging *agentapi.Logging
+}
+
+// Choices are what the flavor and the availability zone of a load balancer say about its amphorae, in the words of their
+// profiles (octavia/api/drivers/amphora_driver/flavor_schema.py and availability_zone_schema.py).
+type Choices struct {
+	FlavorID          string `json:"compute_flavor"`
+	ImageTag          string `json:"amp_image_tag"`
+	AvailabilityZone  string `json:"compute_zone"`
+	ManagementNetwork string `json:"management_network"`
+}
+
+// For are the settings for a load balancer with these choices: what it does not choose stays.
+func (s Settings) For(c Choices) Settings {
+	s.FlavorID = cmp.Or(c.FlavorID, s.FlavorID)
+	s.Image.Tag = cmp.Or(c.ImageTag, s.Image.Tag)
+	s.AvailabilityZone = cmp.Or(c.AvailabilityZone, s.AvailabilityZone)
+	s.ManagementNetwork = cmp.Or(c.ManagementNetwork, s.ManagementNetwork)
+	return s
 }
 
 // WithDefaults fills in what is zero.

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"slices"
+
+	"github.com/octavo-lb/octavo/lb"
 )
 
 // Next tells what can be done now towards a load balancer that is in force, or gone if its user deleted it. The steps of
@@ -20,8 +22,12 @@ func Next(in Input) []Step {
 		}
 	}
 	switch {
+	case in.Tree.LB.Deleting && in.Outside && in.Tree.LB.Told != lb.Deleted:
+		// Whoever serves it still has the VIP.
 	case in.Tree.LB.Deleting:
 		p.removeAll()
+	case in.Outside:
+		p.leave()
 	case in.Pretend:
 		p.pretend()
 	default:
@@ -92,12 +98,26 @@ func (p *planner) pretend() {
 	if !placed(b) && !p.done(EnsureVIP{Port: VIPPort(b, nil), Owned: b.VipPortOwned || b.VipPortID == nil}) {
 		return
 	}
+	if b.Told != "" {
+		return // somebody said what it is, and nobody wrote since
+	}
 	if until := p.Since.Add(p.Settings.PretendDelay); p.Now.Before(until) {
 		p.also(Wait{Until: until, For: "a data plane that is none"})
 		return
 	}
 	if p.CloudGeneration < p.generation || b.Failure != "" {
 		p.also(SetInForce{Generation: p.generation})
+	}
+}
+
+// leave gives a load balancer its addresses and leaves the rest to whoever serves it.
+func (p *planner) leave() {
+	b := &p.Tree.LB
+	if !placed(b) && !p.done(EnsureVIP{Port: VIPPort(b, nil), Owned: b.VipPortOwned || b.VipPortID == nil}) {
+		return
+	}
+	if b.Failure != "" {
+		p.also(SetInForce{Generation: p.CloudGeneration}) // the failure is over; nothing new is in force by that
 	}
 }
 

@@ -52,10 +52,17 @@ type Server struct {
 	AvailabilityZone string
 	GroupID          string
 	KeyName          string
+	Volume           Volume
 
 	// What was found.
 	State ServerState
 	Fault string // why State is ServerFailed
+}
+
+// Volume is what an instance boots from in place of its host's disk: a copy of its image that is deleted with it.
+type Volume struct {
+	GB   int // 0 for none
+	Type string
 }
 
 // ServerState is what a plan needs to know of an instance's status.

@@ -6,6 +6,9 @@ import "time"
 // one can carry the VIP, whatever becomes of the instance.
 func (p *planner) remove(a Amphora) {
 	b := &p.Tree.LB
+	if p.standsDown(a) {
+		return
+	}
 	if !p.also(Fence{a.ID, vrrpPort(b, a, "", nil)}) {
 		return
 	}
@@ -25,6 +28,23 @@ func (p *planner) remove(a Amphora) {
 	if p.also(DeletePorts{a.ID, ports}) && !p.remembered(a) {
 		p.also(ForgetAmphora{a.ID})
 	}
+}
+
+// StandDownTime is how long an amphora that is replaced although nothing is wrong with it may take to end its clients'
+// connections: those that last longer are cut off.
+const StandDownTime = 5 * time.Second
+
+// standsDown tells whether an amphora is still ending its clients' connections.
+func (p *planner) standsDown(a Amphora) bool {
+	until := a.Retired.Add(StandDownTime)
+	if !a.Replacing || a.Drained || a.VRRPPortID == "" || p.Tree.LB.Deleting || !p.Now.Before(until) {
+		return false
+	}
+	if c, _, _ := p.judge(a); c != alive || a.Applied == 0 {
+		return false
+	}
+	p.also(Wait{Until: until, For: "amphora " + a.ID + " to end its clients' connections"})
+	return true
 }
 
 const leavingPoll = time.Second

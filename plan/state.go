@@ -15,7 +15,7 @@ const StateVersion = 1
 // newer than it has: its ports are not known yet, a network that members are in is not plugged yet, or another amphora
 // that had its role before may still carry the VIP.
 //
-// Of two calls with the same generation of the tree the answers differ in being ready only, or else whoever changed the
+// Of two calls with the same generation of the tree the answers differ in being ready (and VRRP's Join) only, or else whoever changed the
 // amphora's row raises the generation with it (StateChanged).
 func AgentState(t *lb.Tree, amphorae []Amphora, id string, s Settings) (agentapi.State, bool) {
 	i := slices.IndexFunc(amphorae, func(a Amphora) bool { return a.ID == id })
@@ -33,7 +33,7 @@ func AgentState(t *lb.Tree, amphorae []Amphora, id string, s Settings) (agentapi
 	state := agentapi.State{
 		Version: StateVersion, Generation: t.LB.Generation, AmphoraID: a.ID, LB: t.LB.ID, ProjectID: t.LB.ProjectID,
 		Disabled: !t.LB.AdminStateUp, Interfaces: stateInterfaces(t, a), VIPs: stateVIPs(&t.LB, vip),
-		VRRP: stateVRRP(&t.LB, amphorae, a, s),
+		VRRP: stateVRRP(&t.LB, amphorae, a, s), Logging: s.Logging, Program: a.Program,
 	}
 	addObjects(&state, t)
 	return state, true
@@ -123,6 +123,10 @@ func stateVIPs(b *lb.LoadBalancer, on *Interface) []agentapi.VIP {
 // vrrpRouterID is the same for all load balancers: the amphorae of a pair speak to each other by unicast only.
 const vrrpRouterID = 1
 
+// joinDelay is longer than it takes to tell an amphora that serves of its new peer, in milliseconds: it speaks to those it
+// knows only, and one that hears nobody takes the VIPs.
+const joinDelay = 2000
+
 func stateVRRP(b *lb.LoadBalancer, amphorae []Amphora, a *Amphora, s Settings) *agentapi.VRRP {
 	if a.Role == Standalone {
 		return nil
@@ -133,6 +137,9 @@ func stateVRRP(b *lb.LoadBalancer, amphorae []Amphora, a *Amphora, s Settings) *
 	for i, other := range amphorae {
 		if other.Deleting || other.Role == a.Role || !foremost(amphorae, i) {
 			continue
+		}
+		if other.Applied > 0 {
+			v.Join = joinDelay
 		}
 		if peer := ownAddress(&other, family); peer.IsValid() {
 			v.Peers = append(v.Peers, peer)

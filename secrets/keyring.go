@@ -46,6 +46,11 @@ func OpenKeyring(path string) (*Keyring, error) {
 	if err := createKeyFile(path); err != nil {
 		return nil, fmt.Errorf("cannot make key file %s: %w", path, err)
 	}
+	return ReadKeyring(path)
+}
+
+// ReadKeyring is OpenKeyring of a key file that must be there.
+func ReadKeyring(path string) (*Keyring, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read key file: %w", err)

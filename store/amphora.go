@@ -44,7 +44,9 @@ type Amphora struct {
 	CertSerial        string     `json:"cert_serial"`
 	CertPrevious      string     `json:"cert_previous"` // good beside it until the newest one was used: its delivery may have failed
 	CertExpiration    *time.Time `json:"cert_expiration"`
-	EnrolHash         string     `json:"enrol_hash"` // hex SHA-256 of the one-time token
+	CertIssuer        string     `json:"cert_issuer"` // label of the CA that signed it
+	Trust             string     `json:"trust"`       // what the agent recognises controllers by: agentapi.Trust.ID
+	EnrolHash         string     `json:"enrol_hash"`  // hex SHA-256 of the one-time token
 	EnrolExpiry       *time.Time `json:"enrol_expiry"`
 	EnrolUsedAt       *time.Time `json:"enrol_used_at"`
 	EnrolKey          string     `json:"enrol_key"` // of the request that the token was used for
@@ -52,6 +54,12 @@ type Amphora struct {
 	UpdatedAt         *time.Time `json:"updated_at"`
 	Deleting          bool       `json:"deleting"`
 	Replacing         bool       `json:"replacing"` // an operator wants another one in its place
+	Drained           bool       `json:"drained"`   // being deleted, it has ended its clients' connections
+	// Program is the digest of the agent that runs, ProgramRefused that of a wanted one that does not, for the reason ProgramFailure.
+	Program        string            `json:"program"`
+	ProgramRefused string            `json:"program_refused"`
+	ProgramFailure string            `json:"program_failure"`
+	WantedProgram  *agentapi.Program `json:"wanted_program"` // nil for the one that it runs
 }
 
 // Interface is what the agent is told of one of the amphora's ports, and the ids that the cloud knows it by.
@@ -174,6 +182,38 @@ func (tx *Tx) ReplaceAmphorae(ctx context.Context, ids ...string) error {
 	return nil
 }
 
+// KeepAmphorae takes back what ReplaceAmphorae asked for, for all that are not being deleted yet.
+func (tx *Tx) KeepAmphorae(ctx context.Context) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.r.exec(ctx, `UPDATE "amphora" SET "replacing" = ? WHERE "loadbalancer_id" = ? AND NOT "deleting"`, false, b.id); err != nil {
+		return fmt.Errorf("cannot keep the amphorae of load balancer %s: %w", b.id, err)
+	}
+	b.news = true
+	return nil
+}
+
+// SetDrained notes that an amphora that is being deleted serves nobody any more, and wakes the worker. ErrNotFound.
+func (s *Store) SetDrained(ctx context.Context, lbID, amphoraID string) error {
+	err := s.Write(ctx, func(tx *Tx) error {
+		if _, err := tx.Lock(ctx, lbID); err != nil {
+			return err
+		}
+		found, err := tx.r.exec(ctx, `UPDATE "amphora" SET "drained" = ? WHERE "id" = ? AND "loadbalancer_id" = ? AND "deleting"`, true, amphoraID, lbID)
+		if err == nil && found == 0 {
+			err = ErrNotFound
+		}
+		tx.Wake()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot note that amphora %s is drained: %w", amphoraID, err)
+	}
+	return nil
+}
+
 // RemoveAmphora drops the row of an amphora whose cloud objects are gone. Its counters stay in the totals. That it is gone
 // already is no error.
 func (tx *Tx) RemoveAmphora(ctx context.Context, id string) error {
@@ -233,12 +273,19 @@ func (s *Store) UseToken(ctx context.Context, hash, key string) (Amphora, error)
 	return a, nil
 }
 
-// SetCertificate stores which certificate an amphora was given, and the serial of the one that stays good beside it (empty
-// for none). ErrNotFound.
-func (s *Store) SetCertificate(ctx context.Context, amphoraID, serial, previous string, expiration time.Time) error {
+// Given is a certificate that an amphora was given.
+type Given struct {
+	Serial     string
+	Previous   string // serial of the one that stays good beside it; empty for none
+	Issuer     string // label of the CA that signed
+	Expiration time.Time
+}
+
+// SetCertificate stores which certificate an amphora was given. ErrNotFound.
+func (s *Store) SetCertificate(ctx context.Context, amphoraID string, c Given) error {
 	err := s.Write(ctx, func(tx *Tx) error {
-		found, err := tx.r.exec(ctx, `UPDATE "amphora" SET "cert_serial" = ?, "cert_previous" = ?, "cert_expiration" = ?`+
-			` WHERE "id" = ?`, serial, previous, formatTime(expiration), amphoraID)
+		found, err := tx.r.exec(ctx, `UPDATE "amphora" SET "cert_serial" = ?, "cert_previous" = ?, "cert_expiration" = ?,`+
+			` "cert_issuer" = ? WHERE "id" = ?`, c.Serial, c.Previous, formatTime(c.Expiration), c.Issuer, amphoraID)
 		if err == nil && found == 0 {
 			err = ErrNotFound
 		}

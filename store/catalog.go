@@ -145,3 +145,31 @@ func EntryInUse[T Entry](ctx context.Context, r Reader, key string) (bool, error
 	err := r.reader().row(ctx, `SELECT COUNT(*) FROM `+quote(s.userOf)+` WHERE `+quote(s.user)+` = ?`, []any{key}, &n)
 	return n > 0, err
 }
+
+// Choices are the data of the profiles that a load balancer's flavor and availability zone have, in this order. What does
+// not exist any more says nothing.
+func Choices(ctx context.Context, r Reader, b *lb.LoadBalancer) ([]string, error) {
+	var said []string
+	for _, choice := range []struct {
+		key       *string
+		statement string
+	}{
+		{b.FlavorID, `SELECT p."flavor_data" FROM "flavor" f JOIN "flavor_profile" p ON p."id" = f."flavor_profile_id" WHERE f."id" = ?`},
+		{b.AvailabilityZone, `SELECT p."availability_zone_data" FROM "availability_zone" z JOIN "availability_zone_profile" p` +
+			` ON p."id" = z."availability_zone_profile_id" WHERE z."name" = ?`},
+	} {
+		if choice.key == nil {
+			continue
+		}
+		var data string
+		err := r.reader().row(ctx, choice.statement, []any{*choice.key}, &data)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the choices of load balancer %s: %w", b.ID, err)
+		}
+		said = append(said, data)
+	}
+	return said, nil
+}

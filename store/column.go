@@ -42,7 +42,7 @@ var (
 )
 
 // columnsOf lists a struct's fields: the name on the wire is the column's name, and a field that is not on the wire has
-// its own in lower case with underscores. The provisioning status is computed and so no column.
+// its own in lower case with underscores. The provisioning status on the wire is computed and so no column.
 func columnsOf(t reflect.Type) []column {
 	var columns []column
 	for f := range t.Fields() {
@@ -53,7 +53,7 @@ func columnsOf(t reflect.Type) []column {
 			}
 			continue
 		}
-		if f.Type == statusType {
+		if f.Type == statusType && f.Tag.Get("json") != "-" {
 			continue
 		}
 		columns = append(columns, columnOf(f))

@@ -29,13 +29,11 @@ const (
 	lockTimeout = 10 * time.Second
 	// deadPeer is when a connection is given up whose other end does not acknowledge.
 	deadPeer = 20 * time.Second
-	// connectionAge lets connections move on after a failover of the database behind a proxy.
-	connectionAge = 30 * time.Minute
 )
 
 // connect opens the pools for writing and for reading, which are one for a database server. It reaches nothing yet,
 // except that it finds out which server a mysql URL leads to.
-func (t *target) connect(ctx context.Context, maxConns int) (d *dialect, write, read *sql.DB, err error) {
+func (t *target) connect(ctx context.Context, maxConns int, age time.Duration) (d *dialect, write, read *sql.DB, err error) {
 	switch t.system {
 	case "sqlite":
 		write, read, err = t.openSQLite()
@@ -53,7 +51,7 @@ func (t *target) connect(ctx context.Context, maxConns int) (d *dialect, write, 
 	write.SetMaxOpenConns(maxConns)
 	write.SetMaxIdleConns(maxConns)
 	write.SetConnMaxIdleTime(5 * time.Minute)
-	write.SetConnMaxLifetime(connectionAge)
+	write.SetConnMaxLifetime(age)
 	if d == nil {
 		var version string
 		if err := write.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {

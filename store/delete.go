@@ -40,8 +40,8 @@ func Delete[T Resource](ctx context.Context, tx *Tx, ids ...string) error {
 
 // mark marks the rows that the condition selects.
 func (tx *Tx) mark(ctx context.Context, t *table, condition string, args []any) (int64, error) {
-	args = append([]any{true, tx.balance.generation, tx.balance.id}, args...)
-	return tx.r.exec(ctx, `UPDATE `+quote(t.name)+` SET "deleting" = ?, "generation" = ? WHERE `+quote(t.owner)+
+	args = append([]any{true, tx.balance.generation, formatTime(tx.now), tx.balance.id}, args...)
+	return tx.r.exec(ctx, `UPDATE `+quote(t.name)+` SET "deleting" = ?, "generation" = ?, "updated_at" = ?, "told" = '' WHERE `+quote(t.owner)+
 		` = ? AND `+condition, args...)
 }
 
@@ -78,6 +78,9 @@ func (tx *Tx) Remove(ctx context.Context) error {
 	b, err := tx.locked()
 	if err != nil {
 		return err
+	}
+	if err := tx.announceEnd(ctx, b); err != nil {
+		return fmt.Errorf("cannot store a notification of load balancer %s: %w", b.id, err)
 	}
 	if _, err := tx.r.exec(ctx, `DELETE FROM "load_balancer" WHERE "id" = ?`, b.id); err != nil {
 		return fmt.Errorf("cannot remove load balancer %s: %w", b.id, err)
@@ -116,7 +119,9 @@ func (tx *Tx) settle(ctx context.Context, b *balancer) error {
 	if applied != nil {
 		observed = min(observed, *applied)
 	}
-	if observed = min(observed, b.generation); observed > b.observed {
+	observed = min(observed, b.generation)
+	advanced := observed > b.observed
+	if advanced {
 		b.observed, b.news = observed, true
 		statement := `UPDATE "load_balancer" SET "observed_generation" = ?`
 		if observed == b.generation {
@@ -129,7 +134,10 @@ func (tx *Tx) settle(ctx context.Context, b *balancer) error {
 	if b.deleting && b.observed >= b.generation && all == 0 {
 		return tx.Remove(ctx)
 	}
-	return tx.purge(ctx, b)
+	if err := tx.purge(ctx, b); err != nil || b.deleting || !advanced {
+		return err
+	}
+	return tx.announce(ctx, b)
 }
 
 // purge drops children whose deletion is in force.

@@ -56,7 +56,7 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 			return // one writer at a time cannot wait for another in a circle
 		}
 		for _, name := range []string{"a", "b"} {
-			if err := s.PutMaterial(ctx, name, []byte("0")); err != nil {
+			if _, err := s.CreateMaterial(ctx, name, []byte("0")); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -49,10 +49,11 @@ func (t *table) conditions(q Query) (*conditions, error) {
 	return c, nil
 }
 
-// attribute finds a column by the name that users know.
+// attribute finds a column by the name that users know. What an object belongs to is one, also where only paths name it: the
+// SDK says it in the query, too.
 func (t *table) attribute(name string) *column {
 	c := t.column(name)
-	if c == nil || !c.onWire {
+	if c == nil || !c.onWire && name != t.parent {
 		return nil
 	}
 	return c
@@ -61,6 +62,9 @@ func (t *table) attribute(name string) *column {
 func (t *table) filter(f Filter) (string, []any, error) {
 	if f.Name == "provisioning_status" && t.status != "" {
 		return t.filterStatus(f.Values)
+	}
+	if t == pools && f.Name == "healthmonitor_id" {
+		return filterByMonitor(f.Values)
 	}
 	c := t.attribute(f.Name)
 	if c == nil {
@@ -85,6 +89,16 @@ func (t *table) filter(f Filter) (string, []any, error) {
 	return strings.Join(parts, " OR "), args, nil
 }
 
+// filterByMonitor selects pools by what refers to them: that reference is shown with the pool.
+func filterByMonitor(ids []string) (string, []any, error) {
+	checked := `SELECT m."pool_id" FROM ` + quote(monitors.name) + ` AS m`
+	if len(ids) == 0 {
+		return `o."id" NOT IN (` + checked + `)`, nil, nil
+	}
+	condition, args, err := in(`m."id"`, ids)
+	return `o."id" IN (` + checked + ` WHERE ` + condition + `)`, args, err
+}
+
 // filterStatus says beside the status what keeps reading short. Most load balancers are ACTIVE: the others are found by an
 // index. That most are is said in words whose share the planners do not take for small.
 func (t *table) filterStatus(values []string) (string, []any, error) {
@@ -97,7 +111,7 @@ func (t *table) filterStatus(values []string) (string, []any, error) {
 	case !slices.Contains(values, string(lb.Active)):
 		condition, args = condition+" AND "+balancer+`."converged" = ?`, append(args, false)
 	case len(values) == 1:
-		condition, args = observed+` >= o."generation" AND NOT o."deleting"`, nil
+		condition, args = `o."told" = 'ACTIVE' OR o."told" = '' AND `+observed+` >= o."generation" AND NOT o."deleting"`, nil
 	}
 	return condition, args, err
 }

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -35,17 +37,24 @@ func (s *Store) CreateMaterial(ctx context.Context, name string, data []byte) (s
 	return stored, nil
 }
 
-// PutMaterial stores a blob in place of any of that name.
-func (s *Store) PutMaterial(ctx context.Context, name string, data []byte) error {
-	err := s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.r.exec(ctx, insertMaterial+tx.r.dialect.onConflict([]string{"name"}, "data", "updated_at"),
-			name, notNil(data), formatTime(tx.now))
+// SwapMaterial stores a blob in place of was, and tells whether it did: not if another blob, or none, is stored by now.
+func (s *Store) SwapMaterial(ctx context.Context, name string, was, data []byte) (swapped bool, err error) {
+	err = s.Write(ctx, func(tx *Tx) error {
+		var now []byte
+		err := tx.r.row(ctx, `SELECT "data" FROM "material" WHERE "name" = ?`+tx.r.dialect.forUpdate, []any{name}, &now)
+		if swapped = err == nil && bytes.Equal(now, was); !swapped {
+			if errors.Is(err, ErrNotFound) {
+				err = nil
+			}
+			return err
+		}
+		_, err = tx.r.exec(ctx, `UPDATE "material" SET "data" = ?, "updated_at" = ? WHERE "name" = ?`, notNil(data), formatTime(tx.now), name)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("cannot store %s: %w", name, err)
+		return false, fmt.Errorf("cannot store %s: %w", name, err)
 	}
-	return nil
+	return swapped, nil
 }
 
 const insertMaterial = `INSERT INTO "material" ("name", "data", "updated_at") VALUES (?, ?, ?)`

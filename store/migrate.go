@@ -25,8 +25,8 @@ import (
 const versionTable = "schema_version"
 
 // migrate brings the schema up to date. Nodes that start at the same time wait for each other. A database that a newer
-// Octavo wrote is left alone.
-func (t *target) migrate(ctx context.Context, d *dialect, db *sql.DB) error {
+// Octavo wrote is left alone, and so is, with asIs, one that is not up to date.
+func (t *target) migrate(ctx context.Context, d *dialect, db *sql.DB, asIs bool) error {
 	steps, err := loadSteps(d, migrations.Files)
 	if err != nil {
 		return err
@@ -48,6 +48,13 @@ func (t *target) migrate(ctx context.Context, d *dialect, db *sql.DB) error {
 	if current > known {
 		return &openError{fmt.Sprintf("the database %s was written by a newer version of Octavo: run that version, or restore "+
 			"a backup from before the upgrade", t), fmt.Errorf("its schema is %d, this version knows %d", current, known)}
+	}
+	if asIs && current < known {
+		return &openError{fmt.Sprintf("the database %s is of an older version of Octavo, or new: the first controller of this version that starts "+
+			"brings it up to date", t), fmt.Errorf("its schema is %d, this version's is %d", current, known)}
+	}
+	if asIs {
+		return nil
 	}
 	applied, err := provider.Up(ctx)
 	if err == nil && d == sqliteDialect && len(applied) > 0 {

@@ -15,7 +15,7 @@ func TestKeptStatementsAreBoundedAndMayBeNested(t *testing.T) {
 	}
 	defer s.Close()
 	for n := range 3 {
-		if err := s.PutMaterial(ctx, fmt.Sprint(n), nil); err != nil {
+		if _, err := s.CreateMaterial(ctx, fmt.Sprint(n), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // LoadBalancerRefs, PoolRefs and so on are the ids that a resource's wire form lists beside its attributes, in order of
@@ -21,20 +23,16 @@ type PoolRefs struct {
 // PolicyRefs are the rules of a policy.
 type PolicyRefs struct{ Rules []string }
 
-// RefsOfLoadBalancers and its likes read the references of a whole page in a constant number of statements.
+// RefsOfLoadBalancers and its likes read the references of a whole page in one statement.
 func RefsOfLoadBalancers(ctx context.Context, r Reader, ids ...string) (map[string]LoadBalancerRefs, error) {
 	refs := make(map[string]LoadBalancerRefs, len(ids))
-	err := eachRef(ctx, r, listeners, "loadbalancer_id", "", ids, func(of, id string) {
+	err := eachRef(ctx, r, []relation{below(listeners, "loadbalancer_id"), below(pools, "loadbalancer_id")}, ids, func(n int, of, id string) {
 		ref := refs[of]
-		ref.Listeners = append(ref.Listeners, id)
-		refs[of] = ref
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = eachRef(ctx, r, pools, "loadbalancer_id", "", ids, func(of, id string) {
-		ref := refs[of]
-		ref.Pools = append(ref.Pools, id)
+		if n == 0 {
+			ref.Listeners = append(ref.Listeners, id)
+		} else {
+			ref.Pools = append(ref.Pools, id)
+		}
 		refs[of] = ref
 	})
 	return refs, err
@@ -43,43 +41,34 @@ func RefsOfLoadBalancers(ctx context.Context, r Reader, ids ...string) (map[stri
 // RefsOfListeners reads the policies of listeners.
 func RefsOfListeners(ctx context.Context, r Reader, ids ...string) (map[string]ListenerRefs, error) {
 	refs := make(map[string]ListenerRefs, len(ids))
-	err := eachRef(ctx, r, policies, "listener_id", `o."position", `, ids, func(of, id string) {
+	ordered := below(policies, "listener_id")
+	ordered.place = `o."position"`
+	err := eachRef(ctx, r, []relation{ordered}, ids, func(_ int, of, id string) {
 		refs[of] = ListenerRefs{Policies: append(refs[of].Policies, id)}
 	})
 	return refs, err
 }
 
+// redirects are pools with the listeners whose policies in effect lead there.
+var redirects = relation{from: quote("l7policy"), of: "redirect_pool_id", id: "listener_id", place: "0",
+	where: `o."admin_state_up" AND EXISTS (SELECT 1 FROM "l7rule" x WHERE x."l7policy_id" = o."id") AND `}
+
 // RefsOfPools reads the listeners, members and monitors of pools.
 func RefsOfPools(ctx context.Context, r Reader, ids ...string) (map[string]PoolRefs, error) {
 	refs := make(map[string]PoolRefs, len(ids))
-	addListener := func(of, id string) {
+	relations := []relation{below(listeners, "default_pool_id"), redirects, below(members, "pool_id"), below(monitors, "pool_id")}
+	err := eachRef(ctx, r, relations, ids, func(n int, of, id string) {
 		ref := refs[of]
-		for _, known := range ref.Listeners {
-			if known == id {
-				return
+		switch n {
+		case 0, 1:
+			if !slices.Contains(ref.Listeners, id) {
+				ref.Listeners = append(ref.Listeners, id)
 			}
+		case 2:
+			ref.Members = append(ref.Members, id)
+		case 3:
+			ref.Monitor = id
 		}
-		ref.Listeners = append(ref.Listeners, id)
-		refs[of] = ref
-	}
-	err := eachRef(ctx, r, listeners, "default_pool_id", "", ids, addListener)
-	if err != nil {
-		return nil, err
-	}
-	if err := eachRedirect(ctx, r, ids, addListener); err != nil {
-		return nil, err
-	}
-	err = eachRef(ctx, r, members, "pool_id", "", ids, func(of, id string) {
-		ref := refs[of]
-		ref.Members = append(ref.Members, id)
-		refs[of] = ref
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = eachRef(ctx, r, monitors, "pool_id", "", ids, func(of, id string) {
-		ref := refs[of]
-		ref.Monitor = id
 		refs[of] = ref
 	})
 	return refs, err
@@ -88,32 +77,43 @@ func RefsOfPools(ctx context.Context, r Reader, ids ...string) (map[string]PoolR
 // RefsOfPolicies reads the rules of policies.
 func RefsOfPolicies(ctx context.Context, r Reader, ids ...string) (map[string]PolicyRefs, error) {
 	refs := make(map[string]PolicyRefs, len(ids))
-	err := eachRef(ctx, r, rules, "l7policy_id", "", ids, func(of, id string) {
+	err := eachRef(ctx, r, []relation{below(rules, "l7policy_id")}, ids, func(_ int, of, id string) {
 		refs[of] = PolicyRefs{Rules: append(refs[of].Rules, id)}
 	})
 	return refs, err
 }
 
-// eachRef calls do with the rows that name one of ids in column, in order of creation within order.
-func eachRef(ctx context.Context, r Reader, t *table, column, order string, ids []string, do func(of, id string)) error {
-	return eachPair(ctx, r, `SELECT o.`+quote(column)+`, o."id" FROM `+quote(t.name)+` o WHERE `, `o.`+quote(column), ids,
-		` ORDER BY `+order+`o."created_at", o."id"`, do)
+// relation is which objects belong to others: rows of a table in which the column of names the other, and id what belongs to
+// it.
+type relation struct {
+	from, of, id string
+	where        string // what else must hold, ending in AND
+	place        string // the order, before that of creation
 }
 
-func eachRedirect(ctx context.Context, r Reader, ids []string, do func(of, id string)) error {
-	return eachPair(ctx, r, `SELECT o."redirect_pool_id", o."listener_id" FROM "l7policy" o WHERE o."admin_state_up"`+
-		` AND EXISTS (SELECT 1 FROM "l7rule" x WHERE x."l7policy_id" = o."id") AND `, `o."redirect_pool_id"`, ids,
-		` ORDER BY o."created_at", o."id"`, do)
+func below(t *table, column string) relation {
+	return relation{from: quote(t.name), of: column, id: "id", place: "0"}
 }
 
-// eachPair calls do with two columns of the rows in which expression is one of ids.
-func eachPair(ctx context.Context, r Reader, start, expression string, ids []string, end string, do func(of, id string)) error {
+// eachRef calls do with what belongs to each of ids, one relation after the other by its number, in order of creation within
+// place.
+func eachRef(ctx context.Context, r Reader, relations []relation, ids []string, do func(n int, of, id string)) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	condition, args := r.reader().dialect.isIn(expression, ids)
+	var selects []string
+	var args []any
+	for n, rel := range relations {
+		condition, more := r.reader().dialect.isIn("o."+quote(rel.of), ids)
+		args = append(args, more...)
+		selects = append(selects, fmt.Sprintf(`SELECT %d AS "n", o.%s AS "of", o.%s AS "belongs", %s AS "place", o."created_at" AS "at", o."id" AS "row"`+
+			` FROM %s o WHERE %s%s`, n, quote(rel.of), quote(rel.id), rel.place, rel.from, rel.where, condition))
+	}
+	var n int
 	var of, id string
-	err := r.reader().each(ctx, start+condition+end, args, func() { do(of, id) }, &of, &id)
+	var place, at, row any
+	err := r.reader().each(ctx, strings.Join(selects, " UNION ALL ")+` ORDER BY "n", "place", "at", "row"`, args,
+		func() { do(n, of, id) }, &n, &of, &id, &place, &at, &row)
 	if err != nil {
 		return fmt.Errorf("cannot read which objects belong together: %w", err)
 	}

@@ -13,15 +13,15 @@ import (
 
 // kept are the columns that are no attributes: what the service itself keeps about an object.
 var kept = map[string][]string{
-	"load_balancer": {"generation", "created", "deleting", "topology", "observed_generation", "failure", "vip_port_owned",
+	"load_balancer": {"generation", "created", "deleting", "told", "topology", "observed_generation", "failure", "vip_port_owned",
 		"cloud_generation", "failures", "failure_at", "next_try_at", "due_at", "wake_seq", "lease_owner", "lease_token",
 		"lease_until", "converged"},
-	"listener":       {"generation", "created", "deleting"},
-	"pool":           {"generation", "created", "deleting"},
-	"member":         {"generation", "created", "deleting", "loadbalancer_id", "pool_id"},
-	"health_monitor": {"generation", "created", "deleting", "loadbalancer_id"},
-	"l7policy":       {"generation", "created", "deleting", "loadbalancer_id"},
-	"l7rule":         {"generation", "created", "deleting", "loadbalancer_id", "l7policy_id"},
+	"listener":       {"generation", "created", "deleting", "told"},
+	"pool":           {"generation", "created", "deleting", "told"},
+	"member":         {"generation", "created", "deleting", "told", "loadbalancer_id", "pool_id"},
+	"health_monitor": {"generation", "created", "deleting", "told", "loadbalancer_id"},
+	"l7policy":       {"generation", "created", "deleting", "told", "loadbalancer_id"},
+	"l7rule":         {"generation", "created", "deleting", "told", "loadbalancer_id", "l7policy_id"},
 }
 
 // columnTypes are the types of columns that can hold an attribute of a type, as the databases call them.

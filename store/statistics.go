@@ -80,6 +80,33 @@ func (tx *Tx) keepCounters(ctx context.Context, amphoraID string) error {
 	return err
 }
 
+// SetStatistics replaces the counters of listeners of the transaction's load balancer, by id, for a provider that has no
+// amphorae and counts by itself. Listeners that are gone are passed over.
+func (tx *Tx) SetStatistics(ctx context.Context, counted map[string]Statistics) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	known, err := tx.idsOf(ctx, listeners, b.id)
+	if err != nil {
+		return fmt.Errorf("cannot store statistics of load balancer %s: %w", b.id, err)
+	}
+	for id, c := range counted {
+		if !known[id] {
+			continue
+		}
+		_, err := tx.r.exec(ctx, `DELETE FROM "listener_statistics" WHERE "listener_id" = ? AND "amphora_id" = ''`, id)
+		if err == nil {
+			err = tx.firstCount(ctx, b.id, "", "", agentapi.ListenerHealth{ID: id, ActiveConnections: c.ActiveConnections,
+				TotalConnections: c.TotalConnections, RequestErrors: c.RequestErrors, BytesIn: c.BytesIn, BytesOut: c.BytesOut})
+		}
+		if err != nil {
+			return fmt.Errorf("cannot store the statistics of listener %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
 // StatisticsOfListeners reads the counters of listeners, zero for one that was never reported on.
 func (s *Store) StatisticsOfListeners(ctx context.Context, ids ...string) (map[string]Statistics, error) {
 	return s.statistics(ctx, "listener_id", "listener_id", ids)

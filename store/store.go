@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/octavo-lb/octavo/lb"
 )
 
 // Options are what a store takes from outside. The zero value works.
@@ -29,6 +32,14 @@ type Options struct {
 	Poll time.Duration
 	// MaxConns bounds the connections to the database server; 20 when 0. SQLite has one for writing and a few for reading.
 	MaxConns int
+	// MaxConnAge is after how long a connection to the database server is replaced, so that connections move on after a
+	// failover behind a proxy; 30 minutes when 0.
+	MaxConnAge time.Duration
+	// Notify writes the text of a notification: of a load balancer that was created, updated or deleted, as it is when that is
+	// in force. No notifications are stored when nil.
+	Notify func(event string, tree *lb.Tree, at time.Time) []byte
+	// AsIs opens a database for a look: there must be one, of this version's schema, and nothing of it is changed by Open.
+	AsIs bool
 	// Trace is called after every statement, for tests and profiles.
 	Trace func(ctx context.Context, statement string, took time.Duration, err error)
 }
@@ -56,6 +67,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, err
 	}
 	o.fill()
+	if _, missing := os.Stat(target.file); o.AsIs && target.system == "sqlite" && missing != nil {
+		return nil, target.explain(missing)
+	}
 	if target.system == "sqlite" {
 		unlock, err := lockDirectory(ctx, target.file)
 		if err != nil {
@@ -63,7 +77,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		}
 		defer unlock()
 	}
-	d, write, read, err := target.connect(ctx, o.MaxConns)
+	d, write, read, err := target.connect(ctx, o.MaxConns, o.MaxConnAge)
 	if err != nil {
 		return nil, target.explain(err)
 	}
@@ -90,6 +104,9 @@ func (o *Options) fill() {
 	if o.Poll == 0 {
 		o.Poll = time.Second
 	}
+	if o.MaxConnAge == 0 {
+		o.MaxConnAge = 30 * time.Minute
+	}
 	if o.MaxConns == 0 {
 		o.MaxConns = 20
 	}
@@ -104,7 +121,7 @@ func (s *Store) prepare(ctx context.Context, t *target) error {
 			return err
 		}
 	}
-	return t.migrate(ctx, s.dialect, s.writeDB)
+	return t.migrate(ctx, s.dialect, s.writeDB, s.options.AsIs)
 }
 
 // Close ends subscriptions and closes the connections.

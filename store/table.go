@@ -30,11 +30,12 @@ type child struct {
 }
 
 // What lb.Provisioning says, as SQL. Rows are aliased o, the load balancer that they belong to b.
-const loadBalancerStatus = `CASE WHEN o."deleting" THEN CASE WHEN o."failure" = '' THEN 'PENDING_DELETE' ELSE 'ERROR' END` +
+const loadBalancerStatus = `CASE WHEN o."told" NOT IN ('', 'DELETED') THEN o."told"` +
+	` WHEN o."deleting" THEN CASE WHEN o."failure" = '' THEN 'PENDING_DELETE' ELSE 'ERROR' END` +
 	` WHEN o."observed_generation" >= o."generation" THEN 'ACTIVE' WHEN o."failure" <> '' THEN 'ERROR'` +
 	` WHEN o."observed_generation" = 0 THEN 'PENDING_CREATE' ELSE 'PENDING_UPDATE' END`
 
-const childStatus = `CASE WHEN o."generation" <= b."observed_generation" AND NOT o."deleting" THEN 'ACTIVE'` +
+const childStatus = `CASE WHEN o."told" <> '' THEN o."told" WHEN o."generation" <= b."observed_generation" AND NOT o."deleting" THEN 'ACTIVE'` +
 	` WHEN b."failure" <> '' THEN 'ERROR' WHEN o."deleting" OR b."deleting" THEN 'PENDING_DELETE'` +
 	` WHEN o."created" > b."observed_generation" THEN 'PENDING_CREATE' ELSE 'PENDING_UPDATE' END`
 

@@ -31,6 +31,9 @@ func Insert[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 			return fmt.Errorf("cannot insert %s %s: %w", t.kind, metaOf(chunk[0]).ID, err)
 		}
 	}
+	if t == balancers && len(objects) > 0 {
+		return tx.expect(ctx, Created)
+	}
 	return nil
 }
 
@@ -48,7 +51,7 @@ func (tx *Tx) stampNew(m *lb.Meta, t *table) error {
 	if err != nil {
 		return err
 	}
-	m.Generation, m.Created, m.CreatedAt, m.UpdatedAt = b.generation, b.generation, tx.now, nil
+	m.Generation, m.Created, m.CreatedAt, m.UpdatedAt, m.Told = b.generation, b.generation, tx.now, nil, ""
 	tx.Log(Change{Kind: t.kind, ObjectID: m.ID, Action: "create", ProjectID: m.ProjectID})
 	return nil
 }
@@ -106,11 +109,16 @@ func Update[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 		}
 		now := tx.now
 		m := metaOf(object)
-		m.Generation, m.UpdatedAt = b.generation, &now
+		m.Generation, m.UpdatedAt, m.Told = b.generation, &now, ""
 		if err := updateRow(ctx, tx, object); err != nil {
 			return err
 		}
 		tx.Log(Change{Kind: tableOf[T]().kind, ObjectID: m.ID, Action: "update", ProjectID: m.ProjectID})
+		if tableOf[T]() == balancers {
+			if err := tx.expect(ctx, Updated); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func (r *run) createServer(ctx context.Context, s plan.EnsureServer) (plan.Serve
 		return plan.Server{}, err
 	}
 	boot, err := json.Marshal(agentapi.Boot{AmphoraID: s.Amphora, Controllers: r.Controllers, ServerName: r.ServerName,
-		ServerCA: r.CA.ServerCA(), Token: token.Reveal(), TokenExpiry: expiry})
+		Trust: r.CA.Trust(), Token: token.Reveal(), TokenExpiry: expiry, ProgramKey: r.ProgramKey})
 	if err != nil {
 		return plan.Server{}, fmt.Errorf("cannot write the config drive of amphora %s: %w", s.Amphora, err)
 	}

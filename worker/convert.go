@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/octavo-lb/octavo/agentapi"
@@ -19,6 +22,22 @@ func BuildState(s plan.Settings) func(t *lb.Tree, amphorae []store.Amphora, id s
 	}
 }
 
+// SettingsOf are the settings for one load balancer: its flavor and availability zone may choose otherwise than the
+// operator's configuration does. A change of a profile concerns amphorae that are made from then on.
+func SettingsOf(ctx context.Context, r store.Reader, s plan.Settings, b *lb.LoadBalancer) (plan.Settings, error) {
+	said, err := store.Choices(ctx, r, b)
+	if err != nil {
+		return s, err
+	}
+	var c plan.Choices
+	for _, data := range said {
+		if err := json.Unmarshal([]byte(data), &c); err != nil {
+			return s, fmt.Errorf("cannot read a profile of load balancer %s: %w", b.ID, err)
+		}
+	}
+	return s.For(c), nil
+}
+
 // planned is what a plan is made of.
 func planned(rows []store.Amphora, enrolLifetime time.Duration) []plan.Amphora {
 	amphorae := make([]plan.Amphora, 0, len(rows))
@@ -33,6 +52,10 @@ func planned(rows []store.Amphora, enrolLifetime time.Duration) []plan.Amphora {
 		}
 		if r.LastReportAt != nil {
 			a.Reported = *r.LastReportAt
+		}
+		a.Program = r.WantedProgram
+		if a.Drained = r.Drained; r.Deleting && r.UpdatedAt != nil {
+			a.Retired = *r.UpdatedAt // nothing else of it changes until it is fenced
 		}
 		if r.EnrolExpiry != nil {
 			a.Started = r.EnrolExpiry.Add(-enrolLifetime) // the token is made when the instance is

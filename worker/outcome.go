@@ -18,6 +18,8 @@ type problem struct {
 	passing bool
 	// user problems stay until somebody changes something: trying again soon is of no use.
 	user bool
+	// quota problems end when somebody deletes something or is allowed more, and trying costs nothing.
+	quota bool
 	// background problems do not keep the load balancer from being in force.
 	background bool
 }
@@ -37,6 +39,8 @@ func (r *run) problemOf(s plan.Step, err error) problem {
 	switch cloud.KindOf(err) {
 	case cloud.Temporary, cloud.Denied:
 		p.passing = true
+	case cloud.Quota:
+		p.quota = true
 	case cloud.Conflict:
 		_, vip := s.(plan.EnsureVIP)
 		p.passing, p.user = !vip, vip // an address that is taken
@@ -122,15 +126,20 @@ const (
 	firstRetry   = time.Second
 	slowestRetry = 5 * time.Minute
 	userRetry    = 10 * time.Minute
+	quotaRetry   = time.Minute
 )
 
-// retryAfter doubles with each failed run. What only the user can change is looked at rarely: their change wakes the
+// retryAfter doubles with each failed run, but for a quota that is used up: that a request is refused costs nobody anything, and
+// room may come at any moment. What only the user can change is looked at rarely: their change wakes the
 // worker at once.
 func (r *run) retryAfter() time.Duration {
 	d := min(slowestRetry, firstRetry<<min(r.memory.failures-1, 20))
-	user := true
+	user, quota := true, true
 	for _, p := range r.problems {
-		user = user && p.user
+		user, quota = user && p.user, quota && p.quota
+	}
+	if quota {
+		d = min(d, quotaRetry)
 	}
 	if user && r.memory.failures > 3 {
 		d = userRetry

@@ -100,3 +100,55 @@ func TestSettlingTakesAsLongAsTold(t *testing.T) {
 		t.Errorf("ACTIVE after %v, before %v have passed", took, delay)
 	}
 }
+
+// What somebody said over the status socket is not overruled by a worker that comes by; the next write begins anew.
+func TestWhatWasSaidStandsUntilTheNextWrite(t *testing.T) {
+	s := storetest.Open(t, store.Options{})
+	work(t, s, 0)
+	id := noopBalancer(t, s).LB.ID
+	is := func(want lb.ProvisioningStatus) {
+		t.Helper()
+		eventually(t, string(want), func() error {
+			b, err := store.Get[lb.LoadBalancer](t.Context(), s, id)
+			if err == nil && b.ProvisioningStatus != want {
+				err = errors.New(string(b.ProvisioningStatus))
+			}
+			return err
+		})
+	}
+	write := func(fn func(tx *store.Tx, b *lb.LoadBalancer) error) {
+		t.Helper()
+		if err := s.Write(t.Context(), func(tx *store.Tx) error {
+			b, err := tx.Lock(t.Context(), id)
+			if err != nil {
+				return err
+			}
+			return fn(tx, b)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is(lb.Active)
+	before, err := s.Progress(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(func(tx *store.Tx, _ *lb.LoadBalancer) error {
+		tx.Wake()
+		return tx.Tell(t.Context(), []store.Word{{Kind: store.LoadBalancer, ID: id, Provisioning: lb.ProvError}})
+	})
+	eventually(t, "a worker has come by", func() error {
+		p, err := s.Progress(t.Context(), id)
+		if err == nil && (p.LeaseToken < before.LeaseToken+2 || p.LeaseUntil != nil || p.DueAt != nil) {
+			err = fmt.Errorf("%+v", p)
+		}
+		return err
+	})
+	is(lb.ProvError)
+	page, err := store.List[lb.LoadBalancer](t.Context(), s, store.Query{Filters: []store.Filter{{Name: "provisioning_status", Values: []string{"ERROR"}}}})
+	if err != nil || len(page.Items) != 1 {
+		t.Errorf("%d load balancers in ERROR (%v)", len(page.Items), err)
+	}
+	write(func(tx *store.Tx, b *lb.LoadBalancer) error { return store.Update(t.Context(), tx, b) })
+	is(lb.Active)
+}

@@ -87,6 +87,10 @@ func (r *run) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	settings, err := SettingsOf(ctx, r.Store, r.Settings, &tree.LB)
+	if err != nil {
+		return err
+	}
 	now := r.Clock()
 	if r.memory.generation != tree.LB.Generation {
 		r.memory.generation, r.memory.since, r.memory.applied = tree.LB.Generation, now, time.Time{}
@@ -95,11 +99,11 @@ func (r *run) load(ctx context.Context) error {
 		r.memory.applied = now
 	}
 	r.in = plan.Input{
-		Tree: tree, CloudGeneration: progress.CloudGeneration, Amphorae: planned(rows, r.EnrolLifetime), Settings: r.Settings,
+		Tree: tree, CloudGeneration: progress.CloudGeneration, Amphorae: planned(rows, r.EnrolLifetime), Settings: settings,
 		Now: now, Watching: r.watchingSince(), Since: r.memory.since, Applied: r.memory.applied,
-		Pretend: r.Pretends != nil && r.Pretends(tree.LB.Provider),
-		Seen:    plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
-		Done:    map[string]bool{}, Held: map[string]bool{},
+		Pretend: r.Pretends != nil && r.Pretends(tree.LB.Provider), Outside: r.Outside != nil && r.Outside(tree.LB.Provider),
+		Seen: plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
+		Done: map[string]bool{}, Held: map[string]bool{},
 	}
 	if r.lease.TakenOver {
 		r.wake = now.Add(r.LeaseTTL) // whoever had it may have told the cloud something that it does only now

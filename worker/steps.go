@@ -117,7 +117,7 @@ func (r *run) setInForce(ctx context.Context, s plan.SetInForce) error {
 		if err := tx.SetCloudGeneration(ctx, s.Generation); err != nil {
 			return err
 		}
-		if r.in.Pretend {
+		if r.in.Pretend && !r.in.Outside {
 			if err := r.pretend(ctx, tx); err != nil {
 				return err
 			}
@@ -151,20 +151,9 @@ func (r *run) pretend(ctx context.Context, tx *store.Tx) error {
 }
 
 func (r *run) countFleet(ctx context.Context) error {
-	all, err := r.Store.AllAmphorae(ctx)
+	fleet, err := r.fleet.count(ctx, r.Store, r.Clock(), r.Settings.DeadAfter)
 	if err != nil {
 		return storeError{err}
-	}
-	fleet := plan.Fleet{}
-	since := r.Clock().Add(-r.Settings.DeadAfter)
-	for _, a := range all {
-		if a.Deleting || a.LastReportAt == nil {
-			continue
-		}
-		fleet.Total++
-		if a.LastReportAt.Before(since) {
-			fleet.Silent++
-		}
 	}
 	r.in.Seen.Fleet = &fleet
 	return nil

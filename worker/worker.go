@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/plan"
 	"github.com/octavo-lb/octavo/secrets"
@@ -43,7 +44,7 @@ type Cloud interface {
 // Authorities is what is needed of package ca to let an instance enrol.
 type Authorities interface {
 	EnrolToken(amphoraID string, expiry time.Time) (token secrets.Secret, hash string)
-	ServerCA() string
+	Trust() agentapi.Trust
 }
 
 // Options are what a worker works with. Those up to Controllers are needed.
@@ -56,8 +57,14 @@ type Options struct {
 	Controllers []string
 	ServerName  string
 
+	// ProgramKey is what new amphorae check agent programs with, as agentapi.Boot has it; empty for amphorae that run no
+	// program but their image's.
+	ProgramKey string
+
 	// Pretends tells of which providers nothing serves load balancers; nil for none.
 	Pretends func(provider string) bool
+	// Outside tells which providers are programs that say by themselves what is in force; nil for none.
+	Outside func(provider string) bool
 
 	// Name tells this process from others in leases; random when empty. One that is given must be this process's alone: what
 	// an earlier process of that name had leased is taken up at once.
@@ -125,6 +132,7 @@ func (o *Options) setDefaults() {
 type Worker struct {
 	Options
 	memory *memory
+	fleet  fleet
 	// struggling bounds how many of the workers are busy with load balancers that failed lately, so that an outage of what
 	// those need leaves the others room.
 	struggling chan struct{}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/octavo-lb/octavo/agentapi"
+	"github.com/octavo-lb/octavo/cloud"
 	"github.com/octavo-lb/octavo/cloud/cloudfake"
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
@@ -72,9 +74,15 @@ func (authorities) EnrolToken(id string, expiry time.Time) (secrets.Secret, stri
 	return secrets.New(token), hex.EncodeToString(sum[:])
 }
 
-func (authorities) ServerCA() string { return "the CA" }
+func (authorities) Trust() agentapi.Trust { return agentapi.Trust{ServerCA: "the CA"} }
 
-func (b *bench) clock() time.Time     { return time.Unix(0, b.now.Load()).UTC() }
+func (b *bench) clock() time.Time {
+	if b.live {
+		return time.Now()
+	}
+	return time.Unix(0, b.now.Load()).UTC()
+}
+
 func (b *bench) pass(d time.Duration) { b.now.Add(int64(d)) }
 func (b *bench) ok(err error)         { b.Helper(); b.must(err == nil, "%v", err) }
 func (b *bench) must(ok bool, f string, args ...any) {
@@ -190,7 +198,7 @@ func TestLoadBalancerComesAndGoes(t *testing.T) {
 	var boot agentapi.Boot
 	b.ok(json.Unmarshal(instances[0].UserData, &boot))
 	token, hash := authorities{}.EnrolToken(a.ID, *a.EnrolExpiry)
-	want := agentapi.Boot{AmphoraID: a.ID, Controllers: []string{"https://controller:9443"}, ServerName: "octavo-controller", ServerCA: "the CA",
+	want := agentapi.Boot{AmphoraID: a.ID, Controllers: []string{"https://controller:9443"}, ServerName: "octavo-controller", Trust: agentapi.Trust{ServerCA: "the CA"},
 		Token: token.Reveal(), TokenExpiry: *a.EnrolExpiry}
 	b.must(boot.AmphoraID == want.AmphoraID && slices.Equal(boot.Controllers, want.Controllers) && boot.ServerName == want.ServerName &&
 		boot.Token == want.Token && boot.TokenExpiry.Equal(want.TokenExpiry), "boots with %+v, want %+v", boot, want)
@@ -268,6 +276,36 @@ func TestMembersElsewhere(t *testing.T) {
 	b.must(len(b.amphora(id).Interfaces) == 1, "not unplugged")
 	b.must(len(b.fake.Objects("ports")) == 3, "ports %v", b.fake.Objects("ports"))
 	b.must(b.balancer(id).ProvisioningStatus == lb.Active, "%+v", b.progress(id))
+}
+
+// TestSubnetThatIsLeftInANetworkThatIsKept removes the last member of one subnet while another subnet of the same network keeps
+// one: the port keeps its address in the first as long as requests may be under way from it.
+func TestSubnetThatIsLeftInANetworkThatIsKept(t *testing.T) {
+	b := newBench(t)
+	_, subnets := b.fake.AddNetwork(cloudfake.Network{Project: project, Subnets: []cloudfake.Subnet{{CIDR: "10.7.0.0/24"}, {CIDR: "fd00:7::/64"}}})
+	first, second := subnets[0], subnets[1]
+	id := b.create()
+	b.settle(id)
+	pool := lb.Pool{Meta: lb.Meta{ID: uuid.NewString(), ProjectID: project, AdminStateUp: true}, LoadBalancerID: id, Protocol: "HTTP", LBAlgorithm: "ROUND_ROBIN"}
+	members := []lb.Member{
+		{Meta: lb.Meta{ID: uuid.NewString(), ProjectID: project, AdminStateUp: true}, PoolID: pool.ID, Address: "10.7.0.9", ProtocolPort: 80, SubnetID: &first},
+		{Meta: lb.Meta{ID: uuid.NewString(), ProjectID: project, AdminStateUp: true}, PoolID: pool.ID, Address: "fd00:7::9", ProtocolPort: 80, SubnetID: &second},
+	}
+	b.change(id, func(tx *store.Tx, _ *lb.Tree) error {
+		return errors.Join(store.Insert(t.Context(), tx, &pool), store.Insert(t.Context(), tx, &members[0]), store.Insert(t.Context(), tx, &members[1]))
+	})
+	b.settle(id)
+	addresses := func() int { return len(b.amphora(id).Interfaces[1].Addresses) }
+	b.must(addresses() == 2, "interfaces %+v", b.amphora(id).Interfaces)
+
+	b.change(id, func(tx *store.Tx, _ *lb.Tree) error { return store.Delete[lb.Member](t.Context(), tx, members[0].ID) })
+	b.work()
+	b.must(addresses() == 2, "the address is gone before the agent let go of it: %+v", b.amphora(id).Interfaces)
+	b.settle(id)
+	b.must(addresses() == 2 && b.balancer(id).ProvisioningStatus == lb.PendingUpdate, "the address is gone at once: %+v", b.amphora(id).Interfaces)
+	b.pass(6 * time.Second)
+	b.settle(id)
+	b.must(addresses() == 1 && b.balancer(id).ProvisioningStatus == lb.Active, "it was not given up: %+v", b.amphora(id).Interfaces)
 }
 
 // TestFailuresAreShown says which failures users see, when, and that they are gone when they are over.
@@ -445,6 +483,55 @@ func cloudfakeWithAfter(b *bench, after func(string) error) *cloudfake.Cloud {
 	b.options.Cloud, b.options.Settings.ManagementNetwork = fake.Client(), management
 	b.worker = worker.New(b.options)
 	return fake
+}
+
+// swamp swallows what is asked about one subnet.
+type swamp struct {
+	http.RoundTripper
+	subnet  string
+	drowned *atomic.Int64
+}
+
+func (s swamp) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.Contains(r.URL.Path, s.subnet) {
+		s.drowned.Add(1)
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	return s.RoundTripper.RoundTrip(r)
+}
+
+// TestImmunity09_OthersAreServedBesideAnOutage keeps three times as many load balancers as there are workers waiting for
+// a part of the cloud that never answers. One that does not need that part is made without delay.
+func TestImmunity09_OthersAreServedBesideAnOutage(t *testing.T) {
+	b := newBench(t)
+	b.live = true
+	o := b.fake.ClientOptions()
+	var drowned atomic.Int64
+	o.Transport, o.Timeout = swamp{o.Transport, b.other, &drowned}, 2*time.Second
+	b.options.Cloud, b.options.Workers = cloud.New(o), 4
+	go worker.New(b.options).Run(t.Context())
+	good := b.subnet
+	b.subnet = b.other
+	other, err := b.options.Cloud.Subnet(t.Context(), good)
+	b.ok(err)
+	for range 12 {
+		b.network = b.fake.NetworkOf(b.other)
+		b.create()
+	}
+	for drowned.Load() < 14 { // all have failed once
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.subnet, b.network = good, other.NetworkID
+	for range 3 {
+		began, before := time.Now(), len(b.fake.Instances())
+		b.create()
+		for len(b.fake.Instances()) == before {
+			b.must(time.Since(began) < 10*time.Second, "no instance")
+			time.Sleep(5 * time.Millisecond)
+		}
+		b.must(time.Since(began) < 1500*time.Millisecond, "an instance after %s", time.Since(began))
+	}
 }
 
 // TestRunWakesForEveryChange starts a worker as the product does, with the machine's clock.

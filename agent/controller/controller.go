@@ -41,6 +41,9 @@ type Client struct {
 	clock  func() time.Time
 	logger *slog.Logger
 
+	// certifying is held by whoever gets a certificate: of two that were asked for with the same one, only the last counts.
+	certifying sync.Mutex
+
 	mu       sync.Mutex
 	identity *identity
 	http     *http.Client
@@ -67,7 +70,7 @@ func New(boot agentapi.Boot, o Options) (*Client, error) {
 
 // connect makes a new HTTP client for the identity as it is now. Callers hold mu or are alone.
 func (c *Client) connect() error {
-	config, err := c.identity.tls(c.boot.ServerName)
+	config, err := c.identity.tls(c.boot.ServerName, c.clock)
 	if err != nil {
 		return err
 	}
@@ -111,11 +114,27 @@ func (c *Client) Report(ctx context.Context, r agentapi.Report) (agentapi.Report
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	c.mu.Lock()
-	r.Time = c.clock().Add(c.skew).UTC()
+	r.Time, r.Trust = c.clock().Add(c.skew).UTC(), c.identity.Issued.Trust.ID()
 	c.mu.Unlock()
 	var answer agentapi.ReportAnswer
 	_, err := c.call(ctx, http.MethodPost, agentapi.PathReport, "", r, &answer)
 	return answer, err
+}
+
+// Program writes the agent program of that digest.
+func (c *Client) Program(ctx context.Context, digest string, to io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, err := c.call(ctx, http.MethodGet, agentapi.PathProgram+"/"+digest, "", nil, to)
+	return err
+}
+
+// Drained tells the controller that this amphora's clients' connections have ended.
+func (c *Client) Drained(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	_, err := c.call(ctx, http.MethodPost, agentapi.PathDrained, "", nil, nil)
+	return err
 }
 
 // Secret fetches the secret of that digest.
@@ -175,6 +194,10 @@ func (c *Client) ask(ctx context.Context, client *http.Client, url, method, toke
 	content := io.LimitReader(response.Body, maxState)
 	switch response.StatusCode {
 	case http.StatusOK:
+		if to, raw := into.(io.Writer); raw {
+			_, err := io.Copy(to, content)
+			return true, err
+		}
 		if err := json.NewDecoder(content).Decode(into); err != nil {
 			return false, fmt.Errorf("reading the controller's answer: %w", err)
 		}
@@ -182,7 +205,11 @@ func (c *Client) ask(ctx context.Context, client *http.Client, url, method, toke
 	case http.StatusNotModified, http.StatusNoContent:
 		return false, nil
 	case http.StatusGone:
-		return false, &StatusError{Code: response.StatusCode, Err: ErrGone}
+		gone := &StatusError{Code: response.StatusCode, Err: ErrGone}
+		if patience, err := time.ParseDuration(response.Header.Get(agentapi.StandDown)); err == nil {
+			return false, &StandDownError{Patience: patience, err: gone}
+		}
+		return false, gone
 	}
 	text, _ := io.ReadAll(io.LimitReader(content, 500))
 	return false, &StatusError{Code: response.StatusCode, Err: errors.New(strings.TrimSpace(string(text)))}
@@ -203,6 +230,15 @@ func (c *Client) learnTime(r *http.Response) {
 	c.skew = skew
 	c.mu.Unlock()
 }
+
+// StandDownError is ErrGone with the controller's wish that the amphora lets its clients go in peace.
+type StandDownError struct {
+	Patience time.Duration // how long that may take
+	err      error
+}
+
+func (e *StandDownError) Error() string { return e.err.Error() }
+func (e *StandDownError) Unwrap() error { return e.err }
 
 // StatusError is an answer of the controller that was not the one hoped for.
 type StatusError struct {

@@ -66,7 +66,10 @@ func (p *Plane) Check(ctx context.Context, state *agentapi.State) error {
 	if err != nil {
 		return err
 	}
-	if rules.Empty() {
+	p.mu.Lock()
+	same := rules.Empty() || p.rules != nil && rules.Since(p.rules) == ""
+	p.mu.Unlock()
+	if same {
 		return nil
 	}
 	return p.kernel.nft(ctx, "-c", rules.Replacement())

@@ -125,7 +125,7 @@ func (c *Controller) Stop() { c.http.Close() }
 func (c *Controller) Boot() agentapi.Boot {
 	return agentapi.Boot{
 		AmphoraID: c.ID, Controllers: []string{"https://127.0.0.1:1", "https://" + c.address}, ServerName: "octavo",
-		ServerCA: c.server.pem(), Token: c.token, TokenExpiry: time.Now().Add(time.Hour),
+		Trust: agentapi.Trust{ServerCA: c.server.pem()}, Token: c.token, TokenExpiry: time.Now().Add(time.Hour),
 	}
 }
 
@@ -263,7 +263,7 @@ func (c *Controller) certify(w http.ResponseWriter, r *http.Request) {
 		Subject: pkix.Name{CommonName: c.ID}, URIs: []*url.URL{uri}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		NotAfter: time.Now().Add(c.Lifetime),
 	}, csr.PublicKey)
-	answer(w, agentapi.Certificate{Certificate: encode(leaf), ServerCA: c.server.pem(), RenewAfter: time.Now().Add(c.Lifetime * 2 / 3)})
+	answer(w, agentapi.Certificate{Certificate: encode(leaf), Trust: agentapi.Trust{ServerCA: c.server.pem()}, RenewAfter: time.Now().Add(c.Lifetime * 2 / 3)})
 }
 
 func (c *Controller) serveState(w http.ResponseWriter, r *http.Request) {

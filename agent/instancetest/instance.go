@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netns"
 
 	"github.com/octavo-lb/octavo/agentapi"
 )
@@ -114,6 +118,15 @@ var compiled = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// Run runs a package's tests and removes what was compiled for them: TestMain passes its code to os.Exit.
+func Run(m *testing.M) int {
+	code := m.Run()
+	if path, err := compiled(); err == nil && os.Getenv("OCTAVO_AGENT") == "" {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	return code
+}
+
 // Boot writes the config drive.
 func (i *Instance) Boot(t testing.TB, boot agentapi.Boot) {
 	t.Helper()
@@ -128,6 +141,28 @@ func (i *Instance) Boot(t testing.TB, boot agentapi.Boot) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ListenUDP opens a socket on the instance's management side.
+func (i *Instance) ListenUDP(t testing.TB) net.PacketConn {
+	t.Helper()
+	ns, err := netns.GetFromPid(i.holder.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	var c net.PacketConn
+	err = onThread(func() (err error) {
+		if err = netns.Set(ns); err == nil {
+			c, err = net.ListenPacket("udp", "127.0.0.1:0")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // Command runs a program in the instance.
@@ -213,14 +248,39 @@ func (i *Instance) Log() string { return i.log.String() }
 // HAProxy gives a command to HAProxy's socket.
 func (i *Instance) HAProxy(t testing.TB, command string) string {
 	t.Helper()
-	cmd := i.Command("socat", "-t5", "unix-connect:/run/octavo/haproxy/stats.sock", "-")
-	cmd.Stdin = strings.NewReader(command + "\n")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, out)
-	}
-	return string(out)
+	return i.ask(t, "stats.sock", command)
 }
+
+// Master gives a command to HAProxy's master.
+func (i *Instance) Master(t testing.TB, command string) string {
+	t.Helper()
+	return i.ask(t, "master.sock", command)
+}
+
+func (i *Instance) ask(t testing.TB, socket, command string) string {
+	t.Helper()
+	address := &net.UnixAddr{Name: filepath.Join(i.Root(), "run/octavo/haproxy", socket), Net: "unix"}
+	c, err := net.DialUnix("unix", nil, address)
+	// The master does not listen for a moment after a reload.
+	for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+		c, err = net.DialUnix("unix", nil, address)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintln(c, command)
+	_ = c.CloseWrite()
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	return string(answer)
+}
+
+// Root is where the instance's files are to be seen from outside.
+func (i *Instance) Root() string { return fmt.Sprintf("/proc/%d/root", i.holder.Process.Pid) }
 
 type lockedBuffer struct {
 	mu sync.Mutex

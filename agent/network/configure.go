@@ -38,9 +38,21 @@ func New(namespace *Namespace, wait time.Duration) *Network {
 }
 
 // Apply makes the namespace what the state says, whatever it was before: it may be called any number of times, also after
-// a crash in the middle. It waits for interfaces that are still to be plugged. One that the state no longer has is left as
-// it is: requests are still answered over it, and the controller unplugs it when they had time to end.
+// a crash in the middle. It waits for interfaces that are still to be plugged. It only adds: what serves may still use what
+// the state no longer has. New VIPs are not put on.
 func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
+	return n.bring(ctx, state, false)
+}
+
+// Raise comes after Apply, when what serves uses nothing but what the state says: it takes off addresses and routes that are
+// not wanted any more, and puts on the VIPs, which bring the clients. The VIPs of a pair are left to keepalived. An interface
+// that the state no longer has is left as it is: requests are still answered over it, and the controller unplugs it when they
+// had time to end.
+func (n *Network) Raise(ctx context.Context, state *agentapi.State) error {
+	return n.bring(ctx, state, true)
+}
+
+func (n *Network) bring(ctx context.Context, state *agentapi.State, raise bool) error {
 	if err := n.Namespace.Do(setSysctls); err != nil {
 		return err
 	}
@@ -58,9 +70,9 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 		if err != nil {
 			return err
 		}
-		c := interfaceConfig{handle: inside, link: link, wanted: wanted, multi: multi}
+		c := interfaceConfig{handle: inside, link: link, wanted: wanted, multi: multi, keep: !raise}
 		switch {
-		case wanted.VIP && state.VRRP == nil:
+		case wanted.VIP && raise && state.VRRP == nil:
 			c.vips, c.sources = state.VIPs, state.VIPs
 		case wanted.VIP:
 			c.leave, c.sources = state.VIPs, state.VIPs
@@ -68,7 +80,7 @@ func (n *Network) Apply(ctx context.Context, state *agentapi.State) error {
 		if err := c.apply(); err != nil {
 			return fmt.Errorf("interface %s: %w", wanted.MAC, err)
 		}
-		if wanted.VIP {
+		if wanted.VIP && (raise || state.VRRP != nil) {
 			n.announce(link, c.vips)
 		}
 	}

@@ -32,7 +32,8 @@ type interfaceConfig struct {
 	multi   bool           // there are others
 	vips    []agentapi.VIP // to put on the interface
 	sources []agentapi.VIP // to route from it
-	leave   []agentapi.VIP // to leave as they are: keepalived puts them there and takes them away
+	leave   []agentapi.VIP // to leave as they are, there or not
+	keep    bool           // nothing is taken off
 }
 
 func (c *interfaceConfig) apply() error {
@@ -73,6 +74,8 @@ func (c *interfaceConfig) setAddresses() error {
 		}
 		if i := slices.Index(wanted, p); i >= 0 {
 			wanted = slices.Delete(wanted, i, i+1)
+		} else if c.keep {
+			continue
 		} else if err := c.handle.AddrDel(c.link, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("removing address %s: %w", p, err)
 		}
@@ -113,6 +116,9 @@ func (c *interfaceConfig) setRoutes() error {
 		if err := c.handle.RouteReplace(&wanted[i]); err != nil {
 			return fmt.Errorf("adding route %s: %w", wanted[i], err)
 		}
+	}
+	if c.keep {
+		return nil
 	}
 	have, err := c.handle.RouteListFiltered(netlink.FAMILY_ALL,
 		&netlink.Route{LinkIndex: c.link.Attrs().Index, Protocol: protocol, Table: unix.RT_TABLE_UNSPEC},
@@ -189,6 +195,8 @@ func (c *interfaceConfig) setRules() error {
 		p, _ := toPrefix(have[i].Src)
 		if j := slices.Index(wanted, origin{have[i].Family, p, have[i].Mark}); j >= 0 {
 			wanted = slices.Delete(wanted, j, j+1)
+		} else if c.keep {
+			continue
 		} else if err := c.handle.RuleDel(&have[i]); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("removing rule %s: %w", have[i], err)
 		}

@@ -17,12 +17,15 @@ func sysctls() [][2]string {
 		{"net/ipv6/ip_nonlocal_bind", "1"},
 		{"net/ipv4/ip_local_port_range", "2048 65535"},
 		{"net/ipv4/tcp_tw_reuse", "1"},
+		{"net/ipv4/tcp_mtu_probing", "1"}, // a client's path may lose what is too long without a word
 		{"net/core/somaxconn", "65535"},
 		{"net/ipv4/tcp_max_syn_backlog", "65535"},
 		{"net/ipv4/conf/all/arp_ignore", "1"},   // answer for an address on its own interface only
 		{"net/ipv4/conf/all/arp_announce", "2"}, // and ask with an address of that interface
 		{"net/ipv4/conf/all/rp_filter", "2"},    // a client may come in by another interface than its route's
 		{"net/ipv4/conf/default/rp_filter", "2"},
+		{"net/ipv4/conf/all/promote_secondaries", "1"}, // an address that goes takes no others of its subnet along
+		{"net/ipv4/conf/default/promote_secondaries", "1"},
 		{"net/ipv4/conf/all/send_redirects", "0"}, // clients and members may be neighbours and must not find out
 		{"net/ipv4/conf/default/send_redirects", "0"},
 		{"net/ipv4/conf/all/accept_redirects", "0"},

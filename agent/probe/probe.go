@@ -66,7 +66,8 @@ type checker struct {
 
 	mu      sync.Mutex
 	verdict Verdict
-	streak  int // equal results in a row that speak against the verdict
+	doubt   bool // the very first check failed, and has not been repeated yet
+	streak  int  // equal results in a row that speak against the verdict
 }
 
 // Set says what to check from now on. A member that is checked as before keeps its verdict; so does, until the next result,
@@ -145,6 +146,9 @@ func (p *Prober) check(ctx context.Context, c *checker) {
 		if c.take(err) {
 			p.changed()
 		}
+		if c.inDoubt() {
+			next.Reset(min(pause, repeatAfter))
+		}
 	}
 }
 
@@ -160,7 +164,18 @@ func (c *checker) read() Verdict {
 	return c.verdict
 }
 
-// take counts a result in and tells whether it turned the verdict. As in HAProxy the very first result is one by itself.
+// repeatAfter is when a first check that failed is made once more.
+const repeatAfter = 200 * time.Millisecond
+
+func (c *checker) inDoubt() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubt
+}
+
+// take counts a result in and tells whether it turned the verdict. The very first result is one by itself, as in HAProxy,
+// but a failure only when it is met twice: the first packet over an interface that was just plugged gets lost too easily,
+// and the member would be out for as long as the interval is.
 func (c *checker) take(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,6 +184,11 @@ func (c *checker) take(err error) bool {
 	if !up {
 		c.verdict.Detail = err.Error()
 	}
+	if !c.verdict.Known && !up && !c.doubt {
+		c.doubt = true
+		return false
+	}
+	c.doubt = false
 	if !c.verdict.Known {
 		c.verdict.Known, c.verdict.Up = true, up
 		return true

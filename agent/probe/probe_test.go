@@ -149,6 +149,23 @@ func TestRiseAndFall(t *testing.T) {
 	}
 }
 
+// TestFirstFailureIsRepeated: one failure at the very beginning is no verdict, and the second check does not wait for the
+// interval; two are one.
+func TestFirstFailureIsRepeated(t *testing.T) {
+	t.Parallel()
+	net := instancetest.NewNetwork(t, "10.0.0.1/24", "10.0.0.11/24")
+	web := net.StartWeb(t, "web1", "10.0.0.11:80")
+	web.Ill.Store(true)
+	c := start(t, net)
+	one := target("m1", "HTTP", "10.0.0.11:80")
+	one.Interval = time.Hour
+	c.Set(t.Context(), []probe.Target{one})
+	c.await(t, map[string]bool{"m1": false})
+	if checked := web.Checked.Load(); checked != 2 {
+		t.Errorf("the verdict was found after %d checks", checked)
+	}
+}
+
 // TestUDPHostGone: silence is a good sign only as long as there is somebody who could answer.
 func TestUDPHostGone(t *testing.T) {
 	t.Parallel()

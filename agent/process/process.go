@@ -76,6 +76,8 @@ func (p *Process) watch() {
 	for {
 		n, err := unix.Poll(fds, -1)
 		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			// It is our child all the same if another program was the agent in this process before.
+			_, _ = unix.Wait4(p.PID, nil, unix.WNOHANG, nil)
 			close(p.exited)
 			return
 		}

@@ -89,12 +89,7 @@ func (p *Proxy) link(config *haproxy.Config, dir string) error {
 			return fmt.Errorf("linking a secret: %w", err)
 		}
 	}
-	for _, l := range config.Lists {
-		if err := writeFile(filepath.Join(p.path(dir), l.Name), l.Content); err != nil {
-			return fmt.Errorf("writing a list of certificates: %w", err)
-		}
-	}
-	return nil
+	return p.writeLists(config, dir)
 }
 
 func (p *Proxy) linkOne(s haproxy.Secret, dir string) error {

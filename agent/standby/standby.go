@@ -47,6 +47,7 @@ type Standby struct {
 	process *process.Process // nil: none is wanted, or none could be started
 	config  string           // in force, empty for none
 	fit     bool
+	started time.Time // zero for one that was taken over
 	died    chan struct{}
 }
 
@@ -167,9 +168,16 @@ func (s *Standby) start() error {
 	if err != nil {
 		return err
 	}
-	s.process = p
+	s.process, s.started = p, time.Now()
 	s.notice(p)
 	return nil
+}
+
+// Started is when keepalived was started last; zero if that was before this process.
+func (s *Standby) Started() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.started
 }
 
 // SetFit tells keepalived whether the amphora can serve. While it cannot, the other one gets the VIPs.

@@ -18,6 +18,17 @@ func (c *Cloud) AddImage(owner string, tags ...string) string {
 	return id
 }
 
+// Spoil gives an image the property of one whose content was something else when it was uploaded.
+func (c *Cloud) Spoil(imageID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, image := range c.objects["images"] {
+		if image.str("id") == imageID {
+			image["os_hash_algo"], image["os_hash_value"], image["octavo_digest"] = "sha512", "aa", "sha512:bb"
+		}
+	}
+}
+
 // Doom makes all instances created from now on fail with this fault; empty ends that.
 func (c *Cloud) Doom(fault string) {
 	c.mu.Lock()

@@ -17,9 +17,12 @@ const (
 )
 
 // Client makes a client for the service account that needs no socket.
-func (c *Cloud) Client() *cloud.Client {
-	return cloud.New(cloud.Options{Transport: c, Clock: c.options.Clock, Auth: cloud.Auth{URL: baseURL + "/identity", UserName: "octavia", UserDomainName: "Default",
-		Password: secrets.New(servicePass), ProjectName: "service", ProjectDomainName: "Default"}})
+func (c *Cloud) Client() *cloud.Client { return cloud.New(c.ClientOptions()) }
+
+// ClientOptions are what Client makes a client with.
+func (c *Cloud) ClientOptions() cloud.Options {
+	return cloud.Options{Transport: c, Clock: c.options.Clock, Auth: cloud.Auth{URL: baseURL + "/identity", UserName: "octavia", UserDomainName: "Default",
+		Password: secrets.New(servicePass), ProjectName: "service", ProjectDomainName: "Default"}}
 }
 
 // Token makes a token of a user of a project, without any right to other projects' objects.

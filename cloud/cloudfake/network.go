@@ -51,6 +51,14 @@ func (c *Cloud) AddNetwork(n Network) (id string, subnets []string) {
 	return id, subnets
 }
 
+// NetworkOf is the network that a subnet is of.
+func (c *Cloud) NetworkOf(subnet string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, s := c.find("subnets", subnet)
+	return s.str("network_id")
+}
+
 // Drop removes an object by its id or name, without regard to who uses it.
 func (c *Cloud) Drop(collection, name string) {
 	c.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octavo-lb/octavo/agent"
+	"github.com/octavo-lb/octavo/agent/update"
 )
 
 // version is set by the linker.
@@ -21,6 +22,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run returns the exit code: 0 after a signal (HAProxy serves on), 1 if the agent could not begin, 2 for wrong flags.
 func run(args []string) int {
+	if len(args) > 0 && args[0] == update.GuardCommand {
+		return update.Guard(args[1:])
+	}
 	config := agent.Config{Version: version, Clock: time.Now}
 	flags := flag.NewFlagSet("octavo-agent", flag.ContinueOnError)
 	flags.StringVar(&config.ConfigDrive, "config-drive", "/mnt/config", "directory of the config drive, mounted there if it is not yet")
@@ -30,6 +34,7 @@ func run(args []string) int {
 	flags.StringVar(&config.HAProxy, "haproxy", "/usr/sbin/haproxy", "the HAProxy program")
 	flags.StringVar(&config.Keepalived, "keepalived", "/usr/sbin/keepalived", "the keepalived program")
 	flags.StringVar(&config.User, "user", "haproxy", "the user that HAProxy runs as")
+	flags.DurationVar(&config.Trial, "trial", 15*time.Second, "how long another agent program may take until it has reported to a controller")
 	debug := flags.Bool("debug", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {

@@ -12,8 +12,17 @@ import (
 )
 
 func imageCommand() *cobra.Command {
-	c := &cobra.Command{Use: "image", Short: "Build the image that amphorae boot from"}
-	c.AddCommand(imageBuild())
+	c := &cobra.Command{
+		Use:   "image",
+		Short: "Build, upload and roll out the image that amphorae boot from",
+		Long: `Keeping the image current is the operator's duty: running amphorae have the holes of the packages that they booted with.
+
+  octavo image build && octavo image upload amphora.qcow2 && octavo image rollout
+
+makes a fresh one, lets new amphorae boot from it, and replaces those that there are.`,
+		Args: cobra.NoArgs,
+	}
+	c.AddCommand(imageBuild(), imageUpload(), imageList(), imageVerify(), imageRollout())
 	return c
 }
 

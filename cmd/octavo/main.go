@@ -21,11 +21,20 @@ var version = "unknown"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	err := root().ExecuteContext(ctx)
+	if code, ok := errors.AsType[exitCode](err); ok {
+		os.Exit(int(code))
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "octavo:", err)
 		os.Exit(1)
 	}
 }
+
+// exitCode is the error of a command that has said everything already.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func root() *cobra.Command {
 	c := &cobra.Command{
@@ -35,7 +44,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serve(), standalone(), instanceInit(), imageCommand())
+	c.AddCommand(serve(), bootstrap(), configureResources(), configCommand(), certsCommand(), doctor(), standalone(), instanceInit(), imageCommand(), agentCommand())
 	return c
 }
 
@@ -71,6 +80,7 @@ Ctrl-C takes away everything that was made, unless --keep is given.`,
 	f.BoolVar(&o.Demo, "demo", false, "build the deployment guide's example and show it at work")
 	f.BoolVar(&o.Keep, "keep", false, "leave load balancers and servers running at the end; the next start finds them")
 	f.StringVar(&o.Topology, "topology", "SINGLE", "SINGLE, or ACTIVE_STANDBY for two amphorae for each load balancer whose flavor does not say")
+	f.StringVar(&o.LogTarget, "log-target", "", "HOST:PORT of a syslog server (UDP) for the load balancers' logs; :PORT is this machine")
 	f.BoolVar(&clean, "clean", false, "remove what a killed run with this data directory left on the machine, and end")
 	f.BoolVar(&debug, "debug", false, "log in detail")
 	return c

@@ -124,7 +124,7 @@ func (a *Agent) Stamp(r agentapi.Report) agentapi.Report {
 		a.sequence++
 		r.Sequence = a.sequence
 	}
-	r.Boot = cmp.Or(r.Boot, a.Process)
+	r.Boot, r.Trust = cmp.Or(r.Boot, a.Process), cmp.Or(r.Trust, a.Boot.Trust.ID())
 	if r.Time.IsZero() {
 		r.Time = a.now().Add(a.offset).UTC()
 	}
@@ -165,7 +165,7 @@ func (a *Agent) certify(ctx context.Context, path, token string) error {
 		return fmt.Errorf("cannot read my certificate: %w", err)
 	}
 	a.certificate = &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: a.key, Leaf: leaf}
-	a.Boot.ServerCA, a.renewAfter = answer.ServerCA, answer.RenewAfter
+	a.Boot.Trust, a.renewAfter = answer.Trust, answer.RenewAfter
 	a.dropClient()
 	return nil
 }
@@ -269,11 +269,12 @@ func (a *Agent) HTTP() (*http.Client, error) {
 	if a.client != nil {
 		return a.client, nil
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(a.Boot.ServerCA)) {
-		return nil, errors.New("the boot file holds no controller CA")
+	trust, name := a.Boot.Trust, a.Boot.ServerName
+	if err := trust.Check(); err != nil {
+		return nil, err
 	}
-	config := &tls.Config{RootCAs: roots, ServerName: a.Boot.ServerName, MinVersion: tls.VersionTLS13, Time: a.now}
+	config := &tls.Config{ServerName: trust.SNI(name), MinVersion: tls.VersionTLS13, Time: a.now, InsecureSkipVerify: true,
+		VerifyConnection: func(s tls.ConnectionState) error { return trust.Verify(s.PeerCertificates, name, a.now()) }}
 	certificate := a.certificate
 	if certificate != nil {
 		// Shown whatever CAs the server names: what a server does with a wrong one is what tests want to see.

@@ -110,6 +110,8 @@ func (a *Attr) decode(path string, raw json.RawMessage, given bool, v reflect.Va
 
 func (a *Attr) decodeNull(v reflect.Value) error {
 	switch {
+	case a.Required && a.Access&RootOnly != 0:
+		v.SetZero() // a parent that is none: callers do not find it
 	case a.Required:
 		// The text of Octavia's InvalidOption.
 		return &Error{Attr: a.Name, text: fmt.Sprintf("None is not a valid option for %s", a.Name)}

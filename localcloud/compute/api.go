@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/octavo-lb/octavo/localcloud/httpx"
-	"github.com/octavo-lb/octavo/localcloud/state"
 )
 
 // versions: what novaclient, openstacksdk and gophercloud negotiate with. 2.93 is Zed's.
@@ -62,7 +61,9 @@ func (s *Service) Handler() http.Handler {
 		"GET /v2.1/os-availability-zone/detail":         s.listZones,
 		"GET /v2.1/limits":                              s.showLimits,
 		"GET /v2.1/os-quota-sets/{project}":             s.showQuotas,
-		"GET /v2.1/os-quota-sets/{project}/defaults":    s.showQuotas,
+		"PUT /v2.1/os-quota-sets/{project}":             s.updateQuotas,
+		"DELETE /v2.1/os-quota-sets/{project}":          s.resetQuotas,
+		"GET /v2.1/os-quota-sets/{project}/defaults":    s.showDefaultQuotas,
 		"GET /v2.1/extensions":                          s.empty("extensions"),
 	} {
 		rt.Handle(pattern, func(w http.ResponseWriter, r *http.Request, who httpx.Caller) error {
@@ -102,35 +103,6 @@ func (s *Service) showVersion(w http.ResponseWriter, r *http.Request) error {
 func (s *Service) listZones(w http.ResponseWriter, _ *http.Request, _ httpx.Caller, _ httpx.Microversion) error {
 	return httpx.Write(w, http.StatusOK, map[string]any{"availabilityZoneInfo": []any{
 		map[string]any{"zoneName": zone, "zoneState": map[string]bool{"available": true}, "hosts": nil}}})
-}
-
-// showLimits: there are no limits but the machine's.
-func (s *Service) showLimits(w http.ResponseWriter, _ *http.Request, who httpx.Caller, _ httpx.Microversion) error {
-	absolute := map[string]int{"totalInstancesUsed": 0, "totalCoresUsed": 0, "totalRAMUsed": 0,
-		"totalServerGroupsUsed": state.Count(s.State, func(g *group) bool { return g.ProjectID == who.ProjectID })}
-	for _, unlimited := range []string{"maxTotalInstances", "maxTotalCores", "maxTotalRAMSize", "maxServerGroups", "maxServerGroupMembers", "maxTotalKeypairs", "maxServerMeta"} {
-		absolute[unlimited] = -1
-	}
-	for _, v := range state.List(s.State, func(v *server) bool { return v.ProjectID == who.ProjectID }) {
-		absolute["totalInstancesUsed"]++
-		if f, err := state.Get[Flavor](s.State, v.FlavorID); err == nil {
-			absolute["totalCoresUsed"] += f.VCPUs
-			absolute["totalRAMUsed"] += f.RAM
-		}
-	}
-	return httpx.Write(w, http.StatusOK, map[string]any{"limits": map[string]any{"rate": []any{}, "absolute": absolute}})
-}
-
-func (s *Service) showQuotas(w http.ResponseWriter, r *http.Request, who httpx.Caller, _ httpx.Microversion) error {
-	if !who.Sees(r.PathValue("project")) {
-		return forbidden()
-	}
-	quotas := map[string]any{"id": r.PathValue("project")}
-	for _, unlimited := range []string{"instances", "cores", "ram", "key_pairs", "metadata_items", "server_groups", "server_group_members",
-		"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"} {
-		quotas[unlimited] = -1
-	}
-	return httpx.Write(w, http.StatusOK, map[string]any{"quota_set": quotas})
 }
 
 // zone is the only availability zone.

@@ -15,13 +15,13 @@ func (s *Service) detail(r *http.Request, v server, who httpx.Caller, mv httpx.M
 	vm, power := vmState(v)
 	d := map[string]any{
 		"id": v.ID, "name": v.Name, "status": v.Status, "tenant_id": v.ProjectID, "user_id": v.UserID, "metadata": v.Metadata,
-		"hostId": hostID(v.ProjectID), "image": map[string]any{"id": v.ImageID, "links": links(r, "images", v.ImageID)[1:]},
+		"hostId": hostID(v.ProjectID), "image": imageOf(r, v),
 		"flavor": s.flavorOf(r, v, mv), "created": stamp(v.Created), "updated": stamp(v.Updated), "addresses": s.addresses(v),
 		"accessIPv4": "", "accessIPv6": "", "links": links(r, "servers", v.ID), "OS-DCF:diskConfig": "MANUAL", "progress": 0,
 		"OS-EXT-AZ:availability_zone": v.Zone, "config_drive": "True", "key_name": nullable(v.KeyName),
 		"OS-SRV-USG:launched_at": nil, "OS-SRV-USG:terminated_at": nil, "security_groups": s.securityGroups(v),
 		"OS-EXT-STS:task_state": task(v), "OS-EXT-STS:vm_state": vm, "OS-EXT-STS:power_state": power,
-		"os-extended-volumes:volumes_attached": []any{},
+		"os-extended-volumes:volumes_attached": volumesOf(v),
 	}
 	if v.Status == Active || v.Status == Build {
 		d["progress"] = 100
@@ -61,6 +61,21 @@ func (s *Service) detail(r *http.Request, v server, who httpx.Caller, mv httpx.M
 		d["locked_reason"] = nil
 	}
 	return d
+}
+
+// imageOf is empty, as Nova's is, for a server that boots from a volume.
+func imageOf(r *http.Request, v server) any {
+	if v.VolumeID != "" {
+		return ""
+	}
+	return map[string]any{"id": v.ImageID, "links": links(r, "images", v.ImageID)[1:]}
+}
+
+func volumesOf(v server) []any {
+	if v.VolumeID == "" {
+		return []any{}
+	}
+	return []any{map[string]any{"id": v.VolumeID, "delete_on_termination": true}}
 }
 
 func vmState(v server) (vm string, power int) {

@@ -55,6 +55,9 @@ func (s *Service) createGroup(w http.ResponseWriter, r *http.Request, who httpx.
 	if body.Group.Name == "" || len(policies) != 1 {
 		return httpx.BadRequest("", "A server group needs a name and one policy.")
 	}
+	if err := s.roomForGroup(who.ProjectID); err != nil {
+		return err
+	}
 	g := group{ID: uuid.NewString(), Name: body.Group.Name, Policies: policies, ProjectID: who.ProjectID, UserID: who.UserID}
 	if err := s.State.Put(g); err != nil {
 		return err

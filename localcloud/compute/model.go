@@ -27,6 +27,7 @@ type server struct {
 	ProjectID string            `json:"project_id"`
 	UserID    string            `json:"user_id"`
 	ImageID   string            `json:"image_id"`
+	VolumeID  string            `json:"volume_id"` // that it boots from, empty for none
 	Program   string            `json:"program"`
 	FlavorID  string            `json:"flavor_id"`
 	KeyName   string            `json:"key_name"`

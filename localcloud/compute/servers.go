@@ -25,11 +25,22 @@ type serverRequest struct {
 	Metadata  map[string]string `json:"metadata"`
 	UserData  string            `json:"user_data"`
 	Networks  json.RawMessage   `json:"networks"`
+	Devices   []device          `json:"block_device_mapping_v2"`
 	Groups    []struct {
 		Name string `json:"name"`
 	} `json:"security_groups"`
 	MinCount int `json:"min_count"`
 	MaxCount int `json:"max_count"`
+}
+
+// device is what a server boots from in place of its image.
+type device struct {
+	SourceType      string `json:"source_type"`
+	UUID            string `json:"uuid"`
+	DestinationType string `json:"destination_type"`
+	BootIndex       any    `json:"boot_index"`
+	VolumeSize      int    `json:"volume_size"`
+	Delete          bool   `json:"delete_on_termination"`
 }
 
 type networkRequest struct {
@@ -98,7 +109,14 @@ func (s *Service) newServer(who httpx.Caller, q serverRequest) (v server, err er
 	if q.MaxCount > 1 || q.MinCount > 1 {
 		return v, httpx.BadRequest("", "This cloud makes one server with each call: min_count and max_count must be 1.")
 	}
-	image, err := s.Images.Image(who, q.ImageRef[strings.LastIndexByte(q.ImageRef, '/')+1:])
+	if q.Zone != "" && q.Zone != zone {
+		return v, httpx.BadRequest("", "The requested availability zone is not available")
+	}
+	ref, volume, err := bootSource(q)
+	if err != nil {
+		return v, err
+	}
+	image, err := s.Images.Image(who, ref)
 	if err != nil {
 		return v, err
 	}
@@ -108,6 +126,9 @@ func (s *Service) newServer(who httpx.Caller, q serverRequest) (v server, err er
 	flavor, err := state.Get[Flavor](s.State, q.FlavorRef[strings.LastIndexByte(q.FlavorRef, '/')+1:])
 	if err != nil {
 		return v, httpx.BadRequest("", "Flavor %s could not be found.", q.FlavorRef)
+	}
+	if err := s.roomForServer(who.ProjectID, flavor); err != nil {
+		return v, err
 	}
 	if q.KeyName != "" {
 		if _, err := state.Get[keypair](s.State, keypair{UserID: who.UserID, Name: q.KeyName}.Key()); err != nil {
@@ -132,8 +153,21 @@ func (s *Service) newServer(who httpx.Caller, q serverRequest) (v server, err er
 	return server{
 		ID: uuid.NewString(), Name: q.Name, Text: q.Text, Tags: q.Tags, ProjectID: who.ProjectID, UserID: who.UserID, ImageID: image.ID, Program: image.Program,
 		FlavorID: flavor.ID, KeyName: q.KeyName, Zone: zone, Metadata: q.Metadata, UserData: userData, Nics: nics,
-		Status: Build, Created: now, Updated: now,
+		VolumeID: volume, Status: Build, Created: now, Updated: now,
 	}, nil
+}
+
+// bootSource tells which image a server boots, and which volume the copy of it is on if it is on one. There is no other
+// service for volumes: one lives and ends with its server.
+func bootSource(q serverRequest) (imageID, volumeID string, err error) {
+	if len(q.Devices) == 0 {
+		return q.ImageRef[strings.LastIndexByte(q.ImageRef, '/')+1:], "", nil
+	}
+	d := q.Devices[0]
+	if len(q.Devices) > 1 || q.ImageRef != "" || d.SourceType != "image" || d.DestinationType != "volume" || d.VolumeSize < 1 || !d.Delete {
+		return "", "", httpx.BadRequest("", "Block Device Mapping is Invalid: this cloud boots from one volume that is made of an image and deleted on termination.")
+	}
+	return d.UUID, uuid.NewString(), nil
 }
 
 // nics reads networks: a list, or one of the words that newer microversions know. No list means "auto": the only network

@@ -26,7 +26,8 @@ type catalogEndpoint struct {
 
 var interfaces = []string{"public", "internal", "admin"}
 
-// catalog lists the services at the address that the client used: what reached us by one name is told that name.
+// catalog lists the services of this server, at the address that the client used (what reached us by one name is told that
+// name), and those that operators registered.
 func (s *Service) catalog(r *http.Request) []catalogService {
 	var all []catalogService
 	for _, service := range s.opts.Services {
@@ -39,7 +40,7 @@ func (s *Service) catalog(r *http.Request) []catalogService {
 		}
 		all = append(all, c)
 	}
-	return all
+	return s.addRegistered(all)
 }
 
 // stableID is an id for what is configured rather than kept.
@@ -58,13 +59,18 @@ func (s *Service) showCatalog(w http.ResponseWriter, r *http.Request, _ httpx.Ca
 func (s *Service) routeCatalog(rt *httpx.Router) {
 	rt.Handle("GET /v3/services", admin(s.listServices))
 	rt.Handle("GET /v3/services/{id}", admin(s.showService))
+	rt.Handle("POST /v3/services", admin(s.createService))
+	rt.Handle("DELETE /v3/services/{id}", admin(s.deleteService))
 	rt.Handle("GET /v3/endpoints", admin(s.listEndpoints))
 	rt.Handle("GET /v3/endpoints/{id}", admin(s.showEndpoint))
+	rt.Handle("POST /v3/endpoints", admin(s.createEndpoint))
+	rt.Handle("PATCH /v3/endpoints/{id}", admin(s.updateEndpoint))
+	rt.Handle("DELETE /v3/endpoints/{id}", admin(s.deleteEndpoint))
 	rt.Handle("GET /v3/regions", s.listRegions)
 	rt.Handle("GET /v3/regions/{id}", s.showRegion)
 }
 
-// service and endpoint are catalog entries as objects of the API. They cannot be changed there.
+// service and endpoint are catalog entries as objects of the API.
 type service struct {
 	ID      string `json:"id"`
 	Type    string `json:"type"`

@@ -98,3 +98,31 @@ func TestClientUsesApplicationCredentials(t *testing.T) {
 	}
 	program.Refused("requires authentication", "token", "issue")
 }
+
+func TestClientRegistersServicesAndEndpoints(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	admin := c.client(t, "admin", "admin")
+	id := admin.Value("id", "service", "create", "--name", "designate", "dns")
+	endpoint := admin.Value("id", "endpoint", "create", "--region", "RegionOne", "dns", "public", "http://dns.example.org:9001/")
+	if out := admin.Run("catalog", "show", "dns"); !strings.Contains(out, "public: http://dns.example.org:9001/") {
+		t.Errorf("catalog show dns: %s", out)
+	}
+	admin.Run("endpoint", "set", "--url", "http://dns.example.org:9002/", endpoint)
+	equal(t, "url", admin.Value("url", "endpoint", "show", endpoint), "http://dns.example.org:9002/")
+	own := admin.Rows("endpoint", "list", "--service", "network", "--interface", "public")[0]["ID"].(string)
+	admin.Run("endpoint", "set", "--url", "http://elsewhere.example.org/network", own)
+	if out := c.client(t, "demo", "demo").Run("catalog", "show", "network"); !strings.Contains(out, "public: http://elsewhere.example.org/network") {
+		t.Errorf("catalog show network: %s", out)
+	}
+	admin.Run("endpoint", "delete", own) // back to its own
+	if out := admin.Run("catalog", "show", "network"); !strings.Contains(out, "public: "+c.url+"/network") {
+		t.Errorf("catalog show network: %s", out)
+	}
+	admin.Refused("404", "endpoint", "delete", own)
+	admin.Run("service", "delete", id)
+	if rows := admin.Rows("endpoint", "list"); len(rows) != 15 {
+		t.Errorf("%d endpoints are left, want 15", len(rows))
+	}
+	c.client(t, "demo", "demo").Refused("403", "service", "create", "mine")
+}

@@ -83,6 +83,22 @@ type signingKey struct {
 	Secret []byte `json:"secret"`
 }
 
+// registeredService and registeredEndpoint are what operators added to the catalog. An endpoint that has the id of one of
+// this server's own takes its place.
+type registeredService struct {
+	ID   string `json:"id"`
+	Type string `json:"type"`
+	Name string `json:"name"`
+}
+
+type registeredEndpoint struct {
+	ID        string `json:"id"`
+	ServiceID string `json:"service_id"`
+	Interface string `json:"interface"`
+	Region    string `json:"region"`
+	URL       string `json:"url"`
+}
+
 func (account) Kind() string        { return "identity.user" }
 func (a account) Key() string       { return a.ID }
 func (Project) Kind() string        { return "identity.project" }
@@ -119,3 +135,9 @@ func rolesOf(r state.Reader, userID, projectID string) []Role {
 	}
 	return state.List(r, func(role *Role) bool { return names[role.Name] })
 }
+
+func (registeredService) Kind() string  { return "identity.service" }
+func (s registeredService) Key() string { return s.ID }
+
+func (registeredEndpoint) Kind() string  { return "identity.endpoint" }
+func (e registeredEndpoint) Key() string { return e.ID }

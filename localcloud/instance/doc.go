@@ -5,11 +5,12 @@
 // An instance outlives the process that started it. Its directory says all that is to be known about it:
 //
 //	drive/openstack/latest/   the config drive: meta_data.json, network_data.json, user_data
+//	disk/                     what survives a reboot: /var/lib
 //	console.log               what it printed
 //	pid                       the init's process id and start time
 //
-// The instance sees the machine's file system read-only, with empty memory-backed directories where programs write, and
-// sees nothing of the cloud's own data directory.
+// The instance sees the machine's file system read-only, with empty memory-backed directories where programs write and a
+// /var/lib of its own, and sees nothing of the cloud's own data directory.
 package instance
 
 import "encoding/json"

@@ -3,6 +3,7 @@ package instance
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,11 +15,13 @@ import (
 const (
 	driveMount   = "/mnt/config"
 	programMount = "/run/octavo-program"
+	// diskMount is what survives a reboot, as a disk does: what programs know of themselves, such as an agent's identity.
+	diskMount = "/var/lib"
 )
 
 // writable are the directories in which programs of an instance may write, to memory. What the machine has there is not
 // seen.
-var writable = []string{"/run", "/tmp", "/var/lib", "/var/log", "/var/tmp", "/mnt", "/dev/shm"}
+var writable = []string{"/run", "/tmp", "/var/log", "/var/tmp", "/mnt", "/dev/shm"}
 
 // mountAll makes the file system that the instance sees, and answers the program's command line in it.
 func mountAll(s Spec) (program []string, err error) {
@@ -32,6 +35,11 @@ func mountAll(s Spec) (program []string, err error) {
 		return nil, err
 	}
 	defer drive.Close()
+	disk, err := openDisk(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
 	program = append([]string{}, s.Program...)
 	var binary *os.File
 	if program[0] != WebProgram[0] {
@@ -55,11 +63,17 @@ func mountAll(s Spec) (program []string, err error) {
 	if err := mountEach(); err != nil {
 		return nil, err
 	}
-	if err := bind(drive, driveMount, true); err != nil {
+	if err := os.MkdirAll(driveMount, 0o755); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(bind(drive, driveMount, unix.MS_RDONLY), bind(disk, diskMount, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)); err != nil {
 		return nil, err
 	}
 	if binary != nil {
-		if err := bind(binary, programMount, false); err != nil {
+		if err := os.WriteFile(programMount, nil, 0o755); err != nil {
+			return nil, err
+		}
+		if err := bind(binary, programMount, unix.MS_RDONLY); err != nil {
 			return nil, err
 		}
 		program[0] = programMount
@@ -119,19 +133,21 @@ func mountTmpfs(dir, options string) error {
 	return nil
 }
 
-// bind shows an opened file or directory at a path below a writable directory.
-func bind(what *os.File, at string, isDir bool) error {
-	if isDir {
-		if err := os.MkdirAll(at, 0o755); err != nil {
-			return err
-		}
-	} else if err := os.WriteFile(at, nil, 0o755); err != nil {
-		return err
+// openDisk opens the instance's disk, which it gets with its first boot.
+func openDisk(dir string) (*os.File, error) {
+	disk := filepath.Join(dir, "disk")
+	if err := os.Mkdir(disk, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("cannot make the instance's disk: %w", err)
 	}
+	return openPath(disk)
+}
+
+// bind shows an opened file or directory at a path, where one must be already.
+func bind(what *os.File, at string, flags uintptr) error {
 	source := "/proc/self/fd/" + strconv.Itoa(int(what.Fd()))
 	err := unix.Mount(source, at, "", unix.MS_BIND, "")
 	if err == nil {
-		err = unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+		err = unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|flags, "")
 	}
 	if err != nil {
 		return fmt.Errorf("cannot show %s at %s: %w", what.Name(), at, err)

@@ -30,7 +30,7 @@ func (s *Service) CreateServerPort(ctx context.Context, who httpx.Caller, want N
 	if want.FixedIP.IsValid() {
 		g["fixed_ips"], p.FixedIPs = nil, []FixedIP{{IPAddress: want.FixedIP}}
 	}
-	if err := s.begin(&p.common, who); err != nil {
+	if err := s.begin(&p.common, "port", who); err != nil {
 		return p, err
 	}
 	err := s.state.Update(func(tx *state.Tx) error {
@@ -78,6 +78,18 @@ func (s *Service) groupByName(tx *state.Tx, name string, who httpx.Caller) (Secu
 func (s *Service) bind(p *Port, serverID string) {
 	p.DeviceID, p.DeviceOwner = serverID, ownerCompute+zone
 	p.HostID, p.VIFType = s.opts.Host, "bridge"
+}
+
+// bindTo is the answer to an administrator who says which host a port is on: this machine is the only one.
+func (s *Service) bindTo(p *Port) {
+	switch p.HostID {
+	case "":
+		p.VIFType = "unbound"
+	case s.opts.Host:
+		p.VIFType = "bridge"
+	default:
+		p.VIFType = "binding_failed"
+	}
 }
 
 // ErrPortInUse says that a port belongs to something else.

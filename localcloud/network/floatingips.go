@@ -67,7 +67,7 @@ func (s *Service) createFloatingIP(w http.ResponseWriter, r *http.Request, who h
 	if g.has("floating_ip_address") && !g.isNull("floating_ip_address") && !who.IsAdmin {
 		return denied("create_floatingip:floating_ip_address")
 	}
-	if err := s.begin(&ip.common, who); err != nil {
+	if err := s.begin(&ip.common, "floatingip", who); err != nil {
 		return err
 	}
 	err = s.state.Update(func(tx *state.Tx) error {

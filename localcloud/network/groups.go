@@ -124,7 +124,7 @@ func (s *Service) createGroup(w http.ResponseWriter, r *http.Request, who httpx.
 	if err := checkStateful(g); err != nil {
 		return err
 	}
-	if err := s.begin(&g.common, who); err != nil {
+	if err := s.begin(&g.common, "security_group", who); err != nil {
 		return err
 	}
 	if err := s.state.Update(func(tx *state.Tx) error { return s.insertGroup(tx, &g) }); err != nil {

@@ -66,8 +66,10 @@ func (s *Service) routeInfo(rt *httpx.Router) {
 	rt.Handle("GET /v2.0/extensions", listExtensions)
 	rt.Handle("GET /v2.0/extensions/{alias}", showExtension)
 	rt.Handle("GET /v2.0/availability_zones", listZones)
-	rt.Handle("GET /v2.0/quotas/{project}", showQuota)
-	rt.Handle("GET /v2.0/quotas/{project}/default", showQuota)
+	rt.Handle("GET /v2.0/quotas/{project}", s.showQuota)
+	rt.Handle("PUT /v2.0/quotas/{project}", s.updateQuota)
+	rt.Handle("DELETE /v2.0/quotas/{project}", s.resetQuota)
+	rt.Handle("GET /v2.0/quotas/{project}/default", s.showDefaultQuota)
 	rt.Handle("GET /v2.0/quotas/{project}/details", s.showQuotaDetails)
 	for _, nothing := range []string{"subnetpools", "address-scopes", "agents", "rbac-policies", "trunks", "segments", "address-groups"} {
 		rt.Handle("GET /v2.0/"+nothing, listNothing(nothing))

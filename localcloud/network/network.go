@@ -111,8 +111,8 @@ func early(r *http.Request) func(name, have string) bool {
 }
 
 // begin fills in what a new object of the caller's has: an id, the times, and the project, which only an administrator may
-// choose.
-func (s *Service) begin(c *common, who httpx.Caller) error {
+// choose. It is refused where the project's quota of the resource is used up.
+func (s *Service) begin(c *common, resource string, who httpx.Caller) error {
 	if c.ProjectID == "" {
 		c.ProjectID = c.TenantID
 	}
@@ -127,7 +127,7 @@ func (s *Service) begin(c *common, who httpx.Caller) error {
 	}
 	c.TenantID = c.ProjectID
 	c.stamp(s.now())
-	return nil
+	return room(s.state, resource, c.ProjectID)
 }
 
 // stamp makes an object new.

@@ -72,7 +72,7 @@ func (s *Service) createNetwork(w http.ResponseWriter, r *http.Request, who http
 	if _, err := read(w, r, who, "network", &n); err != nil {
 		return err
 	}
-	if err := s.begin(&n.common, who); err != nil {
+	if err := s.begin(&n.common, "network", who); err != nil {
 		return err
 	}
 	if err := s.checkNetwork(s.state, n, who); err != nil {

@@ -128,7 +128,7 @@ func (s *Service) createPort(w http.ResponseWriter, r *http.Request, who httpx.C
 	if err != nil {
 		return err
 	}
-	if err := s.begin(&p.common, who); err != nil {
+	if err := s.begin(&p.common, "port", who); err != nil {
 		return err
 	}
 	err = s.state.Update(func(tx *state.Tx) error {
@@ -191,6 +191,9 @@ func (s *Service) insertPort(tx *state.Tx, n Network, p *Port, g given, who http
 	}
 	if err := s.assign(tx, p, asked); err != nil {
 		return err
+	}
+	if g.has("binding:host_id") {
+		s.bindTo(p)
 	}
 	secured := p.PortSecurityEnabled && !strings.HasPrefix(p.DeviceOwner, "network:") && p.DeviceOwner != ownerHost
 	if (!g.has("security_groups") || g.isNull("security_groups")) && secured {
@@ -329,6 +332,9 @@ func (s *Service) changePort(tx *state.Tx, p *Port, g given, who httpx.Caller) e
 	}
 	if err := s.checkPort(tx, p, who); err != nil {
 		return err
+	}
+	if g.has("binding:host_id") {
+		s.bindTo(p)
 	}
 	p.touch(s.now())
 	return tx.Put(*p)

@@ -52,7 +52,7 @@ func (s *Service) createPolicy(w http.ResponseWriter, r *http.Request, who httpx
 	if _, err := read(w, r, who, "policy", &p); err != nil {
 		return err
 	}
-	if err := s.begin(&p.common, who); err != nil {
+	if err := s.begin(&p.common, "policy", who); err != nil {
 		return err
 	}
 	if err := s.state.Put(p); err != nil {

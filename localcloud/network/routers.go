@@ -71,7 +71,7 @@ func (s *Service) createRouter(w http.ResponseWriter, r *http.Request, who httpx
 	if _, err := read(w, r, who, "router", &router); err != nil {
 		return err
 	}
-	if err := s.begin(&router.common, who); err != nil {
+	if err := s.begin(&router.common, "router", who); err != nil {
 		return err
 	}
 	d := dirty{routers: ids(router.ID)}

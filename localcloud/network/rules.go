@@ -97,6 +97,9 @@ func (s *Service) createRule(w http.ResponseWriter, r *http.Request, who httpx.C
 		if err != nil {
 			return err
 		}
+		if err := room(tx, "security_group_rule", g.ProjectID); err != nil {
+			return err
+		}
 		if rule.RemoteGroupID != nil {
 			if _, err := s.groupFor(tx, *rule.RemoteGroupID, who); err != nil {
 				return err

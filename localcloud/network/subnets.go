@@ -56,7 +56,7 @@ func (s *Service) createSubnet(w http.ResponseWriter, r *http.Request, who httpx
 	if sub.SubnetPoolID != nil {
 		return httpx.NotFound("SubnetPoolNotFound", "Subnet pool %s could not be found.", *sub.SubnetPoolID)
 	}
-	if err := s.begin(&sub.common, who); err != nil {
+	if err := s.begin(&sub.common, "subnet", who); err != nil {
 		return err
 	}
 	if err := sub.complete(g); err != nil {

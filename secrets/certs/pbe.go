@@ -12,6 +12,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"hash"
+
+	"golang.org/x/crypto/scrypt"
 )
 
 // Decryption with a key that is derived from a password: PKCS #5 (RFC 8018) and the older way of PKCS #12 (RFC 7292,
@@ -77,6 +79,7 @@ func openPKCS8(der []byte, p password, b *budget) ([]byte, error) {
 var (
 	oidPBES2       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
 	oidPBKDF2      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}
+	oidScrypt      = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11591, 4, 11}
 	oidSHA13DES    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 3}
 	oidSHA1RC2x128 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 5}
 	oidSHA1RC2x40  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 6}
@@ -163,30 +166,79 @@ type pbkdf2Parameters struct {
 
 func (a algorithm) decryptPBES2(sealed []byte, p password, b *budget) ([]byte, error) {
 	var scheme struct{ Derivation, Encryption algorithm }
-	if _, err := asn1.Unmarshal(a.Parameters.FullBytes, &scheme); err != nil || !scheme.Derivation.ID.Equal(oidPBKDF2) {
+	if _, err := asn1.Unmarshal(a.Parameters.FullBytes, &scheme); err != nil {
 		return nil, errUnsupported
 	}
-	var derivation pbkdf2Parameters
-	if _, err := asn1.Unmarshal(scheme.Derivation.Parameters.FullBytes, &derivation); err != nil {
-		return nil, errUnsupported
-	}
-	sum, newCipher, size := prf(derivation.PRF.ID), blockCipher(scheme.Encryption.ID), keySize(scheme.Encryption.ID)
+	newCipher := blockCipher(scheme.Encryption.ID)
 	var vector []byte
-	if _, err := asn1.Unmarshal(scheme.Encryption.Parameters.FullBytes, &vector); err != nil || sum == nil || newCipher == nil {
+	if _, err := asn1.Unmarshal(scheme.Encryption.Parameters.FullBytes, &vector); err != nil || newCipher == nil {
 		return nil, errUnsupported
 	}
-	if err := b.take(derivation.Iterations); err != nil {
-		return nil, err
-	}
-	key, err := pbkdf2.Key(sum, string(p.utf8), derivation.Salt, derivation.Iterations, size)
+	key, err := scheme.Derivation.derive(p, keySize(scheme.Encryption.ID), b)
 	if err != nil {
-		return nil, errUnsupported
+		return nil, err
 	}
 	block, err := newCipher(key)
 	if err != nil {
 		return nil, errUnsupported
 	}
 	return decryptCBC(block, vector, sealed)
+}
+
+// derive makes the key of a password: PBKDF2 (RFC 8018) or scrypt (RFC 7914, section 7).
+func (a algorithm) derive(p password, size int, b *budget) ([]byte, error) {
+	switch {
+	case a.ID.Equal(oidPBKDF2):
+		var d pbkdf2Parameters
+		if _, err := asn1.Unmarshal(a.Parameters.FullBytes, &d); err != nil {
+			return nil, errUnsupported
+		}
+		sum := prf(d.PRF.ID)
+		if sum == nil {
+			return nil, errUnsupported
+		}
+		if err := b.take(d.Iterations); err != nil {
+			return nil, err
+		}
+		return pbkdf2.Key(sum, string(p.utf8), d.Salt, d.Iterations, size)
+	case a.ID.Equal(oidScrypt):
+		var d scryptParameters
+		if _, err := asn1.Unmarshal(a.Parameters.FullBytes, &d); err != nil {
+			return nil, errUnsupported
+		}
+		if err := d.affordable(b); err != nil {
+			return nil, err
+		}
+		key, err := scrypt.Key(p.utf8, d.Salt, d.Cost, d.BlockSize, d.Parallel, size)
+		if err != nil {
+			return nil, errUnsupported
+		}
+		return key, nil
+	}
+	return nil, errUnsupported
+}
+
+type scryptParameters struct {
+	Salt      []byte
+	Cost      int // N
+	BlockSize int // r
+	Parallel  int // p
+	KeyLength int `asn1:"optional"`
+}
+
+// affordable bounds what scrypt takes: 128*N*r bytes of memory, of which OpenSSL asks 16 MiB, and time in proportion to
+// N*r*p.
+func (d *scryptParameters) affordable(b *budget) error {
+	const most = 1 << 19 // 64 MiB
+	for _, n := range []int{d.Cost, d.BlockSize, d.Parallel} {
+		if n < 1 || n > most {
+			return errTooLong
+		}
+	}
+	if d.Cost*d.BlockSize > most {
+		return errTooLong
+	}
+	return b.take(d.Cost * d.BlockSize * d.Parallel)
 }
 
 // prf: RFC 8018, appendix B.1; SHA-1 when none is named.

@@ -22,6 +22,8 @@ import (
 type Barbican struct {
 	// Connect answers a client for the key manager's v1 API with the service's account. It may be called for every fetch.
 	Connect func(context.Context) (*gophercloud.ServiceClient, error)
+	// IDs takes ids of secrets as references, too, as castellan has them.
+	IDs bool
 }
 
 // Certificate fetches a certificate with its key: PKCS #12 or PEM in one secret, or a certificate container. The error is
@@ -84,6 +86,9 @@ func (b *Barbican) text(ctx context.Context, ref string, read func([]byte) ([]by
 
 func (b *Barbican) open(ctx context.Context, ref string) (target, *gophercloud.ServiceClient, error) {
 	at, err := parse(ref)
+	if b.IDs && secretID.MatchString(ref) {
+		at, err = target{id: strings.ToLower(ref)}, nil
+	}
 	if err != nil {
 		return at, nil, err
 	}
@@ -163,12 +168,12 @@ func explain(ref string, err error) error {
 
 // Grant makes sure that the tenant's token may read what the reference names, and that the service may, too: where it may
 // not, it is put on the access list in the tenant's name. The error is an Unusable if the tenant may not read it.
-func (b *Barbican) Grant(ctx context.Context, token, ref string) error {
+func (b *Barbican) Grant(ctx context.Context, who Caller, ref string) error {
 	at, service, err := b.open(ctx, ref)
 	if err != nil {
 		return err
 	}
-	tenant := withToken(service, token)
+	tenant := withToken(service, who.Token)
 	if !at.container {
 		return grantSecret(ctx, service, tenant, ref, at.id)
 	}

@@ -63,6 +63,8 @@ type target struct {
 
 var reference = regexp.MustCompile(`^https?://[^/?#]+(?:/[^?#]*)?/v1/(secrets|containers)/([0-9a-fA-F-]{36})/?$`)
 
+var secretID = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
 // parse takes from a reference what it names and nothing of where: a request goes to the key manager's endpoint and never
 // to an address that a tenant chose.
 func parse(ref string) (target, error) {

@@ -87,4 +87,4 @@ func (l *Local) read(ref, suffix string) ([]byte, error) {
 }
 
 // Grant has nothing to do: a directory asks nobody.
-func (l *Local) Grant(context.Context, string, string) error { return nil }
+func (l *Local) Grant(context.Context, Caller, string) error { return nil }

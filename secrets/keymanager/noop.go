@@ -55,7 +55,7 @@ func (Noop) Revocations(context.Context, string) (Material, error) {
 }
 
 // Grant has nothing to do.
-func (Noop) Grant(context.Context, string, string) error { return nil }
+func (Noop) Grant(context.Context, Caller, string) error { return nil }
 
 // noopAuthority is the same for the same name: Ed25519 signs without randomness.
 func noopAuthority(name string) (*x509.Certificate, ed25519.PrivateKey, error) {

@@ -14,11 +14,14 @@ import (
 
 // Manager is where tenants keep their secrets; Barbican and Local are managers, and say what each call promises.
 type Manager interface {
-	Grant(ctx context.Context, token, ref string) error
+	Grant(ctx context.Context, who Caller, ref string) error
 	Certificate(ctx context.Context, ref string) (Material, error)
 	Authorities(ctx context.Context, ref string) (Material, error)
 	Revocations(ctx context.Context, ref string) (Material, error)
 }
+
+// Caller is who asks, as the identity service knows them.
+type Caller struct{ Token, Project string }
 
 // Safe fetches tenants' secrets and seals them, so that the service can keep a copy for the day when the secret, or the
 // key manager, is gone.
@@ -32,8 +35,8 @@ func NewSafe(m Manager, keys *secrets.Keyring) *Safe { return &Safe{m, keys} }
 
 // Admit fetches what a tenant refers to, sealed, after making sure that the tenant may read it and that the service may,
 // too. A *lb.Fault says what the tenant can mend; every other error means that it could not be found out.
-func (s *Safe) Admit(ctx context.Context, token string, want lb.Secret) (lb.Secret, error) {
-	if err := s.manager.Grant(ctx, token, want.Ref); err != nil {
+func (s *Safe) Admit(ctx context.Context, token, project string, want lb.Secret) (lb.Secret, error) {
+	if err := s.manager.Grant(ctx, Caller{token, project}, want.Ref); err != nil {
 		return lb.Secret{}, fault(err)
 	}
 	got, err := s.Fetch(ctx, want)

@@ -65,7 +65,7 @@ func newSafe(t *testing.T) *Safe {
 
 func (s *Safe) admit(t *testing.T, kind, ref string) lb.Secret {
 	t.Helper()
-	got, err := s.Admit(t.Context(), "token", lb.Secret{Ref: ref, Kind: kind})
+	got, err := s.Admit(t.Context(), "token", "project", lb.Secret{Ref: ref, Kind: kind})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestSealedSecretOpensAsWhatItIsOnly(t *testing.T) {
 func TestUnusableReferenceIsTheTenantsFault(t *testing.T) {
 	s := newSafe(t)
 	for kind, ref := range map[string]string{lb.CertificateSecret: ourCA, lb.RevocationSecret: ourCA, lb.AuthoritySecret: "nowhere"} {
-		_, err := s.Admit(t.Context(), "token", lb.Secret{Ref: ref, Kind: kind})
+		_, err := s.Admit(t.Context(), "token", "project", lb.Secret{Ref: ref, Kind: kind})
 		if f := lb.AsFault(err); f == nil || f.Code != lb.InvalidReference {
 			t.Errorf("%s as %s: %v, want a fault", ref, kind, err)
 		}

@@ -123,7 +123,7 @@ func TestMigrationThatWasCutShortGoesOn(t *testing.T) {
 	execute(t, dsn, "DELETE FROM schema_version WHERE version_id > 0")
 	execute(t, dsn, "DROP TABLE material")
 	s = storetest.OpenDSN(t, dsn, store.Options{})
-	if err := s.PutMaterial(t.Context(), "x", nil); err != nil {
+	if _, err := s.CreateMaterial(t.Context(), "x", nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -43,11 +43,11 @@ func TestAmphoraKeepsWhatWorkerAndAgentSayApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := report(s, t, tree.LB.ID, a.ID, agentapi.Report{Boot: "b", Sequence: 3, Applied: 1, Version: "1.2",
-			Capabilities: []string{"tls"}, Failure: "bad", FailedGen: 2, VRRPState: "MASTER"}); err != nil {
+			Capabilities: []string{"tls"}, Failure: "bad", FailedGen: 2, VRRPState: "MASTER", Trust: "t1"}); err != nil {
 			t.Fatal(err)
 		}
 		expiry := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
-		if err := s.SetCertificate(ctx, a.ID, "42", "41", expiry); err != nil {
+		if err := s.SetCertificate(ctx, a.ID, store.Given{Serial: "42", Previous: "41", Issuer: "ca-1", Expiration: expiry}); err != nil {
 			t.Fatal(err)
 		}
 		// The worker read the row before all this.
@@ -62,6 +62,7 @@ func TestAmphoraKeepsWhatWorkerAndAgentSayApart(t *testing.T) {
 		want.Boot, want.Sequence, want.AppliedGeneration, want.Version, want.VRRPState = "b", 3, 1, "1.2", "MASTER"
 		want.Failure, want.FailedGeneration, want.Capabilities = "bad", 2, []string{"tls"}
 		want.CertSerial, want.CertPrevious, want.CertExpiration, want.LastReportAt = "42", "41", &expiry, got.LastReportAt
+		want.CertIssuer, want.Trust = "ca-1", "t1"
 		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b agentapi.Interface) bool { return a.MAC == b.MAC && a.MTU == b.MTU })); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
@@ -75,7 +76,7 @@ func TestAmphoraKeepsWhatWorkerAndAgentSayApart(t *testing.T) {
 		if silent, err = s.SilentSince(ctx, time.Now().Add(-time.Minute)); err != nil || len(silent) != 0 {
 			t.Errorf("silent a minute ago: %v, %v", silent, err)
 		}
-		if err := s.SetCertificate(ctx, storetest.ID("gone"), "1", "", expiry); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SetCertificate(ctx, storetest.ID("gone"), store.Given{Serial: "1", Expiration: expiry}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("certificate of an amphora that is gone: %v", err)
 		}
 	})
@@ -353,8 +354,14 @@ func TestFirstStartsAgreeOnMaterial(t *testing.T) {
 		if err != nil || len(results) != 1 || !results[string(stored)] {
 			t.Errorf("%q is stored, %v were answered, %v", stored, results, err)
 		}
-		if err := s.PutMaterial(ctx, "ca", []byte("new")); err != nil {
-			t.Fatal(err)
+		if swapped, err := s.SwapMaterial(ctx, "ca", []byte("another"), []byte("lost")); swapped || err != nil {
+			t.Errorf("swapped what was not there: %v, %v", swapped, err)
+		}
+		if swapped, err := s.SwapMaterial(ctx, "nothing", nil, []byte("new")); swapped || err != nil {
+			t.Errorf("swapped nothing: %v, %v", swapped, err)
+		}
+		if swapped, err := s.SwapMaterial(ctx, "ca", stored, []byte("new")); !swapped || err != nil {
+			t.Fatal(swapped, err)
 		}
 		if stored, err = s.Material(ctx, "ca"); string(stored) != "new" || err != nil {
 			t.Errorf("%q, %v", stored, err)

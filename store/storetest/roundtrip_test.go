@@ -15,7 +15,7 @@ import (
 )
 
 // What says nothing of the round trip: ids that refer to other rows, and what the store sets itself.
-var setByStore = []string{"ID", "ProvisioningStatus", "CreatedAt", "UpdatedAt", "Generation", "Created", "Deleting",
+var setByStore = []string{"ID", "ProvisioningStatus", "CreatedAt", "UpdatedAt", "Generation", "Created", "Deleting", "Told",
 	"LoadBalancerID", "PoolID", "ListenerID", "L7PolicyID", "ObservedGeneration", "Failure", "OperatingStatus", "ProjectID"}
 
 func TestEveryAttributeRoundTripsNullEmptyAndValue(t *testing.T) {

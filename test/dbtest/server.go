@@ -3,15 +3,13 @@ package dbtest
 import (
 	"database/sql"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/octavo-lb/octavo/test/daemon"
 )
 
 // Password is that of the user octavo, who owns every database.
@@ -29,40 +27,16 @@ type Server struct {
 	create   []string // statements that make the database %s
 	url      string   // with the port and the database's name
 
-	guardian *exec.Cmd
-	leash    io.WriteCloser
+	daemon *daemon.Daemon // nil until it was started
 }
-
-// guardianScript ends the server and removes its directory when its standard input is closed, which the kernel does when
-// the test binary is gone, whatever ended it. The line "keep" ends the server only.
-const guardianScript = `
-dir=$1; signal=$2; shift 2
-"$@" </dev/null >>"$dir/log" 2>&1 &
-pid=$!
-read -r how
-kill -s "$signal" "$pid" 2>/dev/null
-wait "$pid" 2>/dev/null
-[ "$how" = keep ] || rm -rf "$dir"
-`
 
 // Start starts a server that was stopped, on the same port with the same data, and waits until it answers.
 func (s *Server) Start() error {
-	read, write, err := os.Pipe()
+	d, err := daemon.Start(daemon.Options{Name: s.name, Dir: s.dir, Command: s.command, Signal: s.signal, Identity: s.identity, Env: s.environment()})
 	if err != nil {
 		return err
 	}
-	defer read.Close()
-	args := append([]string{"-c", guardianScript, "guardian", s.dir, s.signal}, s.command...)
-	s.guardian = exec.Command("/bin/sh", args...)
-	s.guardian.Dir = s.dir
-	s.guardian.Env = s.environment()
-	s.guardian.Stdin = read
-	s.guardian.SysProcAttr = &syscall.SysProcAttr{Credential: s.identity, Setpgid: true}
-	if err := s.guardian.Start(); err != nil {
-		write.Close()
-		return fmt.Errorf("cannot start %s: %w", s.name, err)
-	}
-	s.leash = write
+	s.daemon = d
 	return s.wait()
 }
 
@@ -77,36 +51,26 @@ func (s *Server) wait() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, log)
+			return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, s.daemon.Log())
 		}
 	}
 }
 
 // Stop ends the server as a crash would and keeps its data.
 func (s *Server) Stop() error {
-	if _, err := io.WriteString(s.leash, "keep\n"); err != nil {
-		return err
-	}
-	defer s.leash.Close()
-	return s.guardian.Wait()
+	return s.daemon.Stop()
 }
 
 // Close ends the server and removes its data.
-func (s *Server) Close() error {
-	s.leash.Close()
-	s.guardian.Wait()
-	return os.RemoveAll(s.dir)
-}
+func (s *Server) Close() error { return s.daemon.Close() }
 
 // discardAfter cleans up after a server that could not be started.
 func (s *Server) discardAfter(err *error) {
 	if *err == nil {
 		return
 	}
-	if s.guardian != nil && s.leash != nil {
-		s.leash.Close()
-		s.guardian.Wait()
+	if s.daemon != nil {
+		s.daemon.Close()
 	}
 	if s.dir != "" {
 		os.RemoveAll(s.dir)
@@ -137,23 +101,11 @@ func (s *Server) prepare(users ...string) error {
 	if s.dir, err = os.MkdirTemp("", "octavo-"+s.name+"-"); err != nil {
 		return err
 	}
-	if s.port, err = freePort(); err != nil {
+	if s.port, err = daemon.FreePort(); err != nil {
 		return err
 	}
-	if os.Getuid() != 0 {
-		return nil
-	}
-	for _, name := range append(users, "nobody") {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		s.identity = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		return os.Chown(s.dir, uid, gid)
-	}
-	return fmt.Errorf("%s must not run as root, and no user %v exists", s.name, users)
+	s.identity, err = daemon.Identity(s.dir, append(users, "nobody")...)
+	return err
 }
 
 func (s *Server) run(name string, args ...string) error {
@@ -169,15 +121,6 @@ func (s *Server) run(name string, args ...string) error {
 
 // environment keeps temporary files apart from those of other servers that start at the same time: MariaDB's collide.
 func (s *Server) environment() []string { return append(os.Environ(), "TMPDIR="+s.dir) }
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
 
 // find looks for a program on PATH and in the directories that match the patterns; the last match is the newest version.
 func find(program string, patterns ...string) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/pools"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
@@ -157,6 +158,17 @@ func TestIPv6AndAdditionalVIPs(t *testing.T) {
 		return served(client4, "http://"+both.VipAddress+"/", "web4", "web6")
 	})
 	eventually(t, 10*time.Second, "the additional VIP answers", func() error {
+		return served(client6, fmt.Sprintf("http://[%s]/", both.AdditionalVips[0].IPAddress), "web4", "web6")
+	})
+	allowed := []string{"fd00:21::105/128"}
+	_, err = listeners.Update(n.cx, n.c.lb, n.active(both.ID).Listeners[0].ID, listeners.UpdateOpts{AllowedCIDRs: &allowed}).Extract()
+	n.ok(err)
+	n.active(both.ID)
+	client4.Timeout = 500 * time.Millisecond
+	eventually(t, 10*time.Second, "only the IPv6 client is let in", func() error {
+		if got, err := get(client4, "http://"+both.VipAddress+"/"); err == nil {
+			return fmt.Errorf("%s answers the other one", got)
+		}
 		return served(client6, fmt.Sprintf("http://[%s]/", both.AdditionalVips[0].IPAddress), "web4", "web6")
 	})
 	for _, lb := range []string{lb6.ID, both.ID} {

@@ -5,16 +5,16 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -39,15 +39,25 @@ func TestMain(m *testing.M) {
 // passwords are those of the cloud's users.
 var passwords = map[string]string{"admin": "admin-secret", "demo": "demo-secret", "octavia": "octavia-secret"}
 
-// smallCloud is a cloud without a load balancing service. Its catalog leads to the one that a test starts.
+// smallCloud is a cloud without a load balancing service.
 type smallCloud struct {
 	*localcloud.Machine
 	*octavo // for its directory and clients
 	url     string
+	down    atomic.Value // the path, such as /network, of the service that is down; empty for none
 }
 
-// startCloud runs a cloud in this process. front is where its load balancing service listens.
-func startCloud(t *testing.T, front string) *smallCloud {
+// ServeHTTP answers for the cloud's services, unless one is down: then it answers as a proxy does before one that died.
+func (c *smallCloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if down, _ := c.down.Load().(string); down != "" && strings.HasPrefix(r.URL.Path, down+"/") {
+		http.Error(w, "503 Service Unavailable", http.StatusServiceUnavailable)
+		return
+	}
+	c.Handler().ServeHTTP(w, r)
+}
+
+// startCloud runs a cloud in this process.
+func startCloud(t *testing.T) *smallCloud {
 	t.Helper()
 	dir := t.TempDir()
 	tag := fabric.Tag(dir + rand.Text())
@@ -57,10 +67,8 @@ func startCloud(t *testing.T, front string) *smallCloud {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	mux := http.NewServeMux()
-	mux.Handle("/", machine.Handler())
-	mux.Handle("/load-balancer/", httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: front}))
-	server := httptest.NewServer(mux)
+	c := &smallCloud{Machine: machine, octavo: &octavo{dir: dir}}
+	server := httptest.NewServer(c)
 	t.Cleanup(func() {
 		server.Close()
 		cancel()
@@ -72,7 +80,7 @@ func startCloud(t *testing.T, front string) *smallCloud {
 	if err := machine.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	c := &smallCloud{Machine: machine, octavo: &octavo{dir: dir}, url: server.URL}
+	c.url = server.URL
 	c.writeClouds(t)
 	return c
 }
@@ -87,6 +95,16 @@ func (c *smallCloud) writeClouds(t *testing.T) {
 	}
 	if err := os.WriteFile(filepath.Join(c.dir, "clouds.yaml"), []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// bootstrap tells the cloud where its load balancing service is.
+func (c *smallCloud) bootstrap(t *testing.T, front string) {
+	t.Helper()
+	cmd := exec.Command(binary(t, "octavo"), "bootstrap", "--public-url", "http://"+front)
+	cmd.Env = c.env("octavo-admin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("octavo bootstrap: %v\n%s", err, out)
 	}
 }
 
@@ -202,7 +220,8 @@ func TestServeOnACloud(t *testing.T) {
 	} {
 		t.Run(c.database, func(t *testing.T) {
 			front := freePort(t)
-			cloud := startCloud(t, front)
+			cloud := startCloud(t)
+			cloud.bootstrap(t, front)
 			agents := net.JoinHostPort(cloud.ManagementAddress().String(), "9443")
 			dsn := dbtest.DSN(t, c.database)
 			var running []*controller
@@ -315,7 +334,39 @@ func TestServeWithNothingElseOnTheMachine(t *testing.T) {
 		}
 		return nil
 	})
+	ended := follow(t, "http://"+front+"/v2.0/lbaas/events", project)
+	began := time.Now()
 	c.end(t)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("with a client that follows events it took %v to end", took)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the stream of events did not end as it should: %v", err)
+	}
+}
+
+// follow reads a stream of events from its first line on, and tells how it ended.
+func follow(t *testing.T, url, project string) <-chan error {
+	t.Helper()
+	q, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header = http.Header{"Accept": {"text/event-stream"}, "X-Project-Id": {project}, "X-Roles": {"dancer"}}
+	resp, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", url, resp.Status)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		defer resp.Body.Close()
+		_, err := io.Copy(io.Discard, resp.Body)
+		ended <- err
+	}()
+	return ended
 }
 
 // TestServeRefusesInOneSentence starts with what cannot work.

@@ -19,15 +19,24 @@ type traffic struct {
 	sent   atomic.Int64
 	mu     sync.Mutex
 	served map[string]int
+	last   time.Time     // when a request succeeded last
+	gap    time.Duration // the longest time in which none did
 	failed []string
 }
 
 // send starts the clients: half keep their connections alive, half open one for each request.
 func send(t testing.TB, url string, clients int) *traffic {
 	t.Helper()
+	return sendWithin(t, url, clients, 10*time.Second)
+}
+
+// sendWithin is send with clients that give up after some time: one that waits for an answer that is lost cannot tell
+// whether others would be served.
+func sendWithin(t testing.TB, url string, clients int, patience time.Duration) *traffic {
+	t.Helper()
 	tr := &traffic{done: make(chan struct{}), served: map[string]int{}}
 	for i := range clients {
-		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{
 			DisableKeepAlives: i%2 == 1, MaxIdleConnsPerHost: 1,
 			DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		}}
@@ -57,6 +66,11 @@ func (tr *traffic) one(client *http.Client, url string) {
 		return
 	}
 	tr.served[body]++
+	now := time.Now()
+	if !tr.last.IsZero() {
+		tr.gap = max(tr.gap, now.Sub(tr.last))
+	}
+	tr.last = now
 }
 
 // stop ends the clients and returns how many requests were sent and those that failed.

@@ -1,4 +1,4 @@
-// Package immunity holds docs/immunity.md to the truth: every test that it names exists.
+// Package immunity holds docs/immunity.md and docs/reference/data-plane.md to the truth: every test that they name exists.
 package immunity
 
 import (
@@ -62,6 +62,33 @@ func TestEveryTestNamedExists(t *testing.T) {
 				t.Errorf("row %s names %s, which does not exist", r.id, proof)
 			}
 		}
+	}
+}
+
+// TestEveryOptionIsShown: each row of the reference names a test that exists.
+func TestEveryOptionIsShown(t *testing.T) {
+	text, err := os.ReadFile(root + "/docs/reference/data-plane.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, rows := testsInTree(t), 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") || strings.HasPrefix(line, "| option") {
+			continue
+		}
+		rows++
+		proofs := proofPattern.FindAllStringSubmatch(line, -1)
+		if len(proofs) == 0 {
+			t.Errorf("nothing shows %.60s", line)
+		}
+		for _, proof := range proofs {
+			if !slices.Contains(known, proof[1]) {
+				t.Errorf("%s does not exist", proof[1])
+			}
+		}
+	}
+	if rows < 30 {
+		t.Errorf("only %d rows were read", rows)
 	}
 }
 

@@ -21,7 +21,7 @@ var layers = []struct {
 }{
 	{[]string{"cmd", "bench", "test"}, true, "programs wire nothing themselves: they hand flags to app"},
 	{[]string{"app"}, true, "the one place that knows every part"},
-	{[]string{"api", "worker", "health", "housekeeping", "agent", "localcloud"}, false,
+	{[]string{"api", "worker", "health", "housekeeping", "provider", "agent", "localcloud"}, false,
 		"the parts of the service meet in the store and over the wire only, so that each may live in a process of its own"},
 	{[]string{"store", "cloud", "identity", "ca", "notify", "config", "image"}, false, "one outside system each"},
 	{[]string{"secrets"}, false, "what must not be shown, and sealing it: for whoever holds such a thing"},

@@ -109,8 +109,9 @@ func (a account) flavorID(t *testing.T, name string) string {
 	return ""
 }
 
-// TestCloudContract: what the controller relies on holds on a real OpenStack as on the small cloud of one machine.
-func TestCloudContract(t *testing.T) {
+// cloudContract: what the controller relies on holds on a real OpenStack as on the small cloud of one machine. There must be
+// an image.
+func cloudContract(t *testing.T) {
 	service, demo, stranger := signIn(t, "octavia"), signIn(t, "demo"), signIn(t, "alt_demo")
 	networkID, subnetID := demo.newNetwork(t, "contract", "10.90.0.0/24")
 	otherNetworkID, otherSubnetID := demo.newNetwork(t, "contract-other", "10.91.0.0/24")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/cloud/cloudfake"
 	"github.com/octavo-lb/octavo/housekeeping"
 	"github.com/octavo-lb/octavo/plan"
@@ -84,20 +85,22 @@ func Run(t testing.TB, o Options) Result {
 	return w.result
 }
 
-// settle lets time pass until all is well, and a while longer, in which it must stay so.
+// settle lets time pass until all is well, and a while longer: an amphora that was cut off for good may only then be found
+// out. After that all must be well again.
 func (w *world) settle() {
-	const step = 30 * time.Second
-	end := w.now.Add(w.Calm)
-	for w.now.Before(end) {
-		w.run(step, w.watch)
-		if len(w.judge()) == 0 {
-			w.note("settled")
-			w.run(5*time.Minute, w.watch)
-			break
-		}
-	}
-	for _, wrong := range w.judge() {
+	w.untilWell()
+	w.run(5*time.Minute, w.watch)
+	for _, wrong := range w.untilWell() {
 		w.fail("%s", wrong)
+	}
+}
+
+// untilWell tells what is still wrong when patience is at its end.
+func (w *world) untilWell() []string {
+	for end := w.now.Add(w.Calm); ; w.run(30*time.Second, w.watch) {
+		if wrong := w.judge(); len(wrong) == 0 || w.now.After(end) {
+			return wrong
+		}
 	}
 }
 
@@ -228,7 +231,7 @@ func (authorities) EnrolToken(id string, expiry time.Time) (secrets.Secret, stri
 	return secrets.New(token), hashToken(token)
 }
 
-func (authorities) ServerCA() string { return "" }
+func (authorities) Trust() agentapi.Trust { return agentapi.Trust{} }
 
 func hashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))

@@ -21,3 +21,14 @@ func (c *Client) KeyManager(ctx context.Context) (*gophercloud.ServiceClient, er
 	}
 	return serviceClient(s.provider, kind, endpoint, "v1/"), nil
 }
+
+// Neutron answers a client for the network service with the service account, and the id of that account's project, for what
+// is done once and not for load balancers.
+func (c *Client) Neutron(ctx context.Context) (client *gophercloud.ServiceClient, projectID string, err error) {
+	_, cancel, s, err := c.begin(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	cancel()
+	return s.network, s.projectID, nil
+}

@@ -1,0 +1,7 @@
+ALTER TABLE load_balancer ADD COLUMN told ${str} DEFAULT '' NOT NULL;
+ALTER TABLE listener ADD COLUMN told ${str} DEFAULT '' NOT NULL;
+ALTER TABLE pool ADD COLUMN told ${str} DEFAULT '' NOT NULL;
+ALTER TABLE member ADD COLUMN told ${str} DEFAULT '' NOT NULL;
+ALTER TABLE health_monitor ADD COLUMN told ${str} DEFAULT '' NOT NULL;
+ALTER TABLE l7policy ADD COLUMN told ${str} DEFAULT '' NOT NULL;
+ALTER TABLE l7rule ADD COLUMN told ${str} DEFAULT '' NOT NULL;

@@ -1,0 +1,1 @@
+ALTER TABLE amphora ADD COLUMN drained ${bool} DEFAULT ${false} NOT NULL;
