@@ -191,12 +191,17 @@ func TestHAProxyKilled(t *testing.T) {
 	client := w.net.HTTPClient(false)
 	for _, victim := range []string{"pgrep -o haproxy", "pgrep -n haproxy"} { // the master, a worker
 		get(t, client, "http://10.0.0.100/")
+		// Whichever of the two dies, the other goes with it, and may answer a last request first.
+		before := w.instance.Output(t, "sh", "-c", "pgrep haproxy | paste -sd,")
 		w.instance.Output(t, "sh", "-c", "kill -9 $("+victim+")")
 		start := time.Now()
 		for {
+			gone := w.instance.Command("sh", "-c", "! ps -o stat= -p "+strings.TrimSpace(before)+" | grep -qv Z").Run() == nil
 			if response, err := client.Get("http://10.0.0.100/"); err == nil {
 				response.Body.Close()
-				break
+				if gone {
+					break
+				}
 			}
 			time.Sleep(5 * time.Millisecond)
 		}

@@ -49,6 +49,7 @@ var refusals = []string{"flavor_id", "volume_zone"}
 // TestEveryExampleOfTheAPIReference asks what the reference's examples ask, each of objects of its own, and compares the
 // shapes of answers: what the reference has is there, and of the same type unless one of the two is null.
 func TestEveryExampleOfTheAPIReference(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("testdata/apiref.json")
 	if err != nil {
 		t.Fatal(err)

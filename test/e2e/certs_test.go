@@ -95,6 +95,7 @@ func makePKI(t *testing.T) (dir string) {
 // TestEveryCAIsReplacedUnderTraffic rotates both CAs, imports an operator's, and retires the old ones, while requests run and
 // with an agent that was away meanwhile.
 func TestEveryCAIsReplacedUnderTraffic(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	n.server("web1", "192.168.21.100")

@@ -62,6 +62,7 @@ func (d *desk) amphora() (id, lbID string) {
 // TestEveryMethodOfOpenStackSDK walks the proxy that Ansible, Horizon and others use; what the SDK has and the walk lacks
 // fails the test.
 func TestEveryMethodOfOpenStackSDK(t *testing.T) {
+	t.Parallel()
 	d := startDesk(t)
 	amphora, balancer := d.amphora()
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-W", "ignore", "testdata/sdk.py", d.url, amphora, balancer)
@@ -77,6 +78,7 @@ func TestEveryMethodOfOpenStackSDK(t *testing.T) {
 
 // TestCertificatesOfADirectory has no key manager: a reference is the id of files.
 func TestCertificatesOfADirectory(t *testing.T) {
+	t.Parallel()
 	front, dir := freePort(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(front)
 	certificate, key := selfSignedPEM(t)

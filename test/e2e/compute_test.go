@@ -17,6 +17,7 @@ import (
 // TestAmphoraeAreWhatTheOperatorChose has amphorae boot from volumes, with a key pair, in a server group, as octavia.conf says,
 // and with another compute flavor in an availability zone, as a load balancer's flavor and zone say.
 func TestAmphoraeAreWhatTheOperatorChose(t *testing.T) {
+	t.Parallel()
 	front := freePort(t)
 	cloud := startCloud(t)
 	cloud.bootstrap(t, front)

@@ -88,6 +88,7 @@ client_cert = %[2]s
 
 // TestDoctorAndMetricsTellHowADeploymentIs examines one that is well, and one whose controller was ended.
 func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
+	t.Parallel()
 	front, figures := freePort(t), freePort(t)
 	cloud := startCloud(t)
 	cloud.bootstrap(t, front)

@@ -79,6 +79,7 @@ func equal[T comparable](w *walk, what string, got, want T) {
 
 // TestEveryCallOfGophercloud makes every call that Terraform's provider, Kubernetes' and others make with gophercloud.
 func TestEveryCallOfGophercloud(t *testing.T) {
+	t.Parallel()
 	d := startDesk(t)
 	amphora, _ := d.amphora()
 	client := &gophercloud.ServiceClient{ProviderClient: &gophercloud.ProviderClient{HTTPClient: http.Client{Timeout: 20 * time.Second}},

@@ -168,6 +168,7 @@ timeout = 3
 // TestKeystoneOverTLSWithAnApplicationCredential signs in with an application credential at a Keystone whose CA is private and
 // which wants certificates of clients, is told of a revoked token, and goes on through an outage for those whom it knows.
 func TestKeystoneOverTLSWithAnApplicationCredential(t *testing.T) {
+	t.Parallel()
 	k := startKeystone(t)
 	service, octavia := k.token("octavia", "service")
 	made, _ := k.call("POST", "/users/"+octavia+"/application_credentials", service, map[string]any{"application_credential": map[string]any{"name": "octavo"}})

@@ -72,6 +72,7 @@ func logged(file string, parts ...string) error {
 
 // TestLogsReachASyslogServer: every request and what happens to members, at Debian's syslog server.
 func TestLogsReachASyslogServer(t *testing.T) {
+	t.Parallel()
 	port, file := rsyslog(t)
 	o := start(t, "--log-target", ":"+port)
 	n := o.tenant(t)

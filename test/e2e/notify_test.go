@@ -26,6 +26,7 @@ topics = news
 // TestNotificationsOutliveTheirBroker runs two controllers of one database and has their broker down for a while, during
 // which one of them is killed.
 func TestNotificationsOutliveTheirBroker(t *testing.T) {
+	t.Parallel()
 	rabbit := rabbittest.Start(t, nil)
 	dsn, dir := dbtest.DSN(t, "mariadb"), t.TempDir()
 	var fronts []string

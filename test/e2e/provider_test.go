@@ -132,6 +132,7 @@ func first(list any) map[string]any { return list.([]any)[0].(map[string]any) }
 // TestAProviderOutsideOfTheProcess is one that works with octavia-lib: nothing is in force before it says so, nothing is
 // gone before it says so.
 func TestAProviderOutsideOfTheProcess(t *testing.T) {
+	t.Parallel()
 	front := freePort(t)
 	dir, err := os.MkdirTemp("", "octavo-") // the paths of sockets are short
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 // TestQuotasOfTheCloud meets the quota of the compute service, which is shown with the time of the next try and heals when
 // there is room, and that of the network service, which is the caller's to hear.
 func TestQuotasOfTheCloud(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	admin := o.api(t, "octavo-admin")

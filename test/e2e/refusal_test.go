@@ -20,6 +20,7 @@ import (
 
 // TestRefusesToStartWithOneClearSentence starts the service where it cannot run.
 func TestRefusesToStartWithOneClearSentence(t *testing.T) {
+	t.Parallel()
 	octavoPath := binary(t, "octavo")
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -84,6 +85,7 @@ func asNobody(cmd *exec.Cmd) *exec.Cmd {
 
 // TestWrongRequestsAreRefusedAndChangeNothing sends what clients get wrong, with tokens of the real identity service.
 func TestWrongRequestsAreRefusedAndChangeNothing(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	lb := n.full("lb", "192.168.21.100")
@@ -114,7 +116,7 @@ openstack --os-cloud "" --os-auth-url $(openstack endpoint list --service identi
 		"out of range":           {"POST", "listeners", fmt.Sprintf(listener, `"timeout_client_data": -1`), token, 400, "timeout_client_data"},
 		"missing attribute":      {"POST", "listeners", `{"listener": {"loadbalancer_id": "` + lb.ID + `", "protocol": "HTTP"}}`, token, 400, "protocol_port"},
 		"not served":             {"POST", "pools", `{"pool": {"loadbalancer_id": "` + lb.ID + `", "protocol": "HTTP", "lb_algorithm": "SOURCE_IP_PORT"}}`, token, 501, "SOURCE_IP_PORT"},
-		"port taken":             {"POST", "listeners", strings.Replace(fmt.Sprintf(listener, `"name": "x"`), "81", "80", 1), token, 409, "80"},
+		"port taken":             {"POST", "listeners", strings.Replace(fmt.Sprintf(listener, `"name": "x"`), ": 81", ": 80", 1), token, 409, "80"},
 		"unknown id":             {"GET", "loadbalancers/6f2e9b4e-0000-4000-8000-000000000000", "", token, 404, "6f2e9b4e"},
 		"unknown subnet":         {"POST", "loadbalancers", `{"loadbalancer": {"vip_subnet_id": "6f2e9b4e-0000-4000-8000-000000000000"}}`, token, 400, "6f2e9b4e"},
 		"no VIP":                 {"POST", "loadbalancers", `{"loadbalancer": {"name": "x"}}`, token, 400, "vip_subnet_id"},

@@ -46,6 +46,7 @@ func (o *octavo) images(t testing.TB, lbID string) map[string]int {
 // TestRollout replaces all amphorae by such of a newer image, while requests run through one of the load balancers and the
 // controller is killed in between.
 func TestRollout(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	lb, url := n.serving("lb")
@@ -94,6 +95,7 @@ func TestRollout(t *testing.T) {
 
 // TestRolloutOfPair replaces both amphorae of a pair, first the one that stands by, while requests run.
 func TestRolloutOfPair(t *testing.T) {
+	t.Parallel()
 	o := start(t, "--topology", "ACTIVE_STANDBY")
 	n := o.tenant(t)
 	lb, url := n.serving("lb")
@@ -111,6 +113,7 @@ func TestRolloutOfPair(t *testing.T) {
 // TestRolloutStopsAtAFailure rolls out an image in which there is no agent: no load balancer loses its amphora, and no
 // second one is begun.
 func TestRolloutStopsAtAFailure(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	lb, url := n.serving("lb")

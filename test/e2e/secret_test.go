@@ -47,6 +47,7 @@ func strict(trust *x509.CertPool, name string) *http.Client {
 
 // TestCertificateFromTheKeyManager terminates TLS with a tenant's secret, and goes on when the secret is gone.
 func TestCertificateFromTheKeyManager(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	n.server("web1", "192.168.21.100")

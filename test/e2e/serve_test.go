@@ -211,6 +211,7 @@ func (c *controller) end(t *testing.T) {
 
 // TestServeOnACloud runs controllers as processes of their own, by octavia.conf, on a cloud that they know by its APIs.
 func TestServeOnACloud(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		database string
 		roles    [][]string // of each process
@@ -278,6 +279,7 @@ data_dir = %s
 
 // TestServeWithNothingElseOnTheMachine develops against an API behind which there is no cloud.
 func TestServeWithNothingElseOnTheMachine(t *testing.T) {
+	t.Parallel()
 	front, dir := freePort(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(front)
 	c := serve(t, fmt.Sprintf(noopConf, port, "testing", dir, dir))
@@ -371,6 +373,7 @@ func follow(t *testing.T, url, project string) <-chan error {
 
 // TestServeRefusesInOneSentence starts with what cannot work.
 func TestServeRefusesInOneSentence(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 // TestTerminatedHTTPSWithASecretOfTheKeyManager stores a bundle as tenants do and speaks TLS to the VIP with a strict client;
 // deleting the secret changes nothing for what runs.
 func TestTerminatedHTTPSWithASecretOfTheKeyManager(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	n := o.tenant(t)
 	n.server("web1", "192.168.21.100")

@@ -24,6 +24,7 @@ echo FLOATING $floating_ip
 
 // TestUDP walks from the openstack client to datagrams and back to statuses and statistics.
 func TestUDP(t *testing.T) {
+	t.Parallel()
 	o := start(t)
 	o.shell(t, twoMembers)
 	out := o.shell(t, datagrams)

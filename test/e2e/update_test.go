@@ -45,6 +45,7 @@ func (o *octavo) programs(t testing.TB, server string) (haproxy, agent string) {
 // TestAgentIsUpdatedInPlace replaces the agent in a running amphora while requests run: not by programs that nobody signed, but
 // by one that the operator did.
 func TestAgentIsUpdatedInPlace(t *testing.T) {
+	t.Parallel()
 	next := compile(t, "octavo-agent", "github.com/octavo-lb/octavo/cmd/octavo-agent", "-ldflags", "-X main.version=next")
 	o := start(t)
 	n := o.tenant(t)
@@ -115,6 +116,7 @@ func TestAgentIsUpdatedInPlace(t *testing.T) {
 
 // TestAgentProgramThatFails rolls out signed programs that do not work while requests run: the agent of the image comes back.
 func TestAgentProgramThatFails(t *testing.T) {
+	t.Parallel()
 	sleeps, crashes := notAnAgent(t, "time.Sleep(time.Hour)"), notAnAgent(t, "time.Sleep(time.Millisecond)\n\tos.Exit(3)")
 	o := start(t)
 	n := o.tenant(t)

@@ -28,6 +28,7 @@ kv_path = tenants
 
 // TestCertificatesFromVault serves with certificates of Vault's, and goes on when Vault is sealed.
 func TestCertificatesFromVault(t *testing.T) {
+	t.Parallel()
 	vault := vaulttest.Start(t)
 	operate := func(method, path, body string) {
 		t.Helper()
