@@ -1,21 +1,58 @@
-// Package clitest runs Debian's openstack client in tests, against a cloud that the test serves.
+// Package clitest runs Debian's openstack client in tests, against a cloud that the test serves. Most of such a command's
+// time goes into reading Python modules, so commands here run in copies of a process that has read them; package test/e2e
+// runs the command itself.
 package clitest
 
 import (
-	"bytes"
-	"context"
+	"bufio"
+	_ "embed"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
+//go:embed warm.py
+var warm string
+
+// process is the warm one. It ends when this one does, with its standard input.
+type process struct {
+	address string // an abstract socket
+	stdin   io.Closer
+}
+
+var warmed = sync.OnceValues(func() (p process, err error) {
+	name := fmt.Sprint("octavo-clitest-", os.Getpid())
+	cmd := exec.Command("/usr/bin/python3", "-W", "ignore", "-c", warm, name)
+	cmd.Stderr = os.Stderr
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		return p, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return p, err
+	}
+	if err := cmd.Start(); err != nil {
+		return p, err
+	}
+	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		return p, errors.Join(err, p.stdin.Close(), cmd.Wait())
+	}
+	p.address = "@" + name
+	return p, nil
+})
+
 // Client is the openstack command with somebody's credentials.
 type Client struct {
 	t   testing.TB
-	env []string
+	env map[string]string
 }
 
 // New makes a client for the identity service at authURL ("http://127.0.0.1:1234/identity/v3").
@@ -26,24 +63,55 @@ func New(t testing.TB, authURL, user, password, project string) *Client {
 
 // NewWith makes a client with other OS_... variables.
 func NewWith(t testing.TB, env ...string) *Client {
-	base := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "OS_IDENTITY_API_VERSION=3", "PYTHONWARNINGS=ignore"}
-	return &Client{t, append(base, env...)}
+	c := &Client{t, map[string]string{"PATH": os.Getenv("PATH"), "HOME": t.TempDir(), "OS_IDENTITY_API_VERSION": "3"}}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		c.env[name] = value
+	}
+	return c
 }
 
 // Try runs a command and answers what it wrote, and whether it succeeded.
 func (c *Client) Try(args ...string) (stdout, stderr string, ok bool) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "openstack", args...)
-	cmd.Env = c.env
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if _, failed := err.(*exec.ExitError); err != nil && !failed {
+	p, err := warmed()
+	if err != nil {
 		c.t.Fatalf("cannot run the openstack client (Debian: python3-openstackclient): %v", err)
 	}
-	return out.String(), errs.String(), err == nil
+	answer, err := ask(p.address, request{args, c.env})
+	if err != nil {
+		c.t.Fatalf("openstack %s: %v", strings.Join(args, " "), err)
+	}
+	return answer.Stdout, answer.Stderr, answer.Code == 0
+}
+
+type request struct {
+	Args []string          `json:"args"`
+	Env  map[string]string `json:"env"`
+}
+
+type answer struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+func ask(address string, q request) (a answer, err error) {
+	connection, err := net.Dial("unix", address)
+	if err != nil {
+		return a, err
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return a, err
+	}
+	if err := json.NewEncoder(connection).Encode(q); err != nil { // a line
+		return a, err
+	}
+	raw, err := io.ReadAll(connection)
+	if err != nil {
+		return a, err
+	}
+	return a, json.Unmarshal(raw, &a)
 }
 
 // Run runs a command that must succeed and answers its output.
