@@ -43,6 +43,20 @@ func TestUDPChangesUnderLoad(t *testing.T) {
 	t.Logf("%d changes", rounds*len(changes)+2)
 }
 
+// TestUDPAnswersUnderWay: who asked a member just before it was removed still gets its answer.
+func TestUDPAnswersUnderWay(t *testing.T) {
+	e := newEchoes(t)
+	third := udp + "  - {id: m3, pool_id: p1, address: 10.0.0.13, protocol_port: 5300}\n"
+	e.put(t, third)
+	e.members[2].Slow(60 * time.Millisecond) // longer than it takes to change the rules and look for flows
+	load := e.startFlows(t, 0)
+	for range 3 {
+		e.put(t, udp)
+		e.put(t, third)
+	}
+	load.stop(t)
+}
+
 // flows are clients that ask all the time: some by one flow each, one by a new flow for every question.
 type flows struct {
 	done    chan struct{}

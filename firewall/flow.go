@@ -11,6 +11,7 @@ type Flow struct {
 	Client   netip.Addr
 	VIP      netip.AddrPort // that the client sends to
 	Member   netip.AddrPort // that answers; the VIP when nothing was translated
+	Answered bool           // something has come back
 }
 
 // Fate is what is to become of a flow.

@@ -18,6 +18,7 @@ import (
 const (
 	attrOriginal = 1 // CTA_TUPLE_ORIG
 	attrReply    = 2 // CTA_TUPLE_REPLY
+	attrStatus   = 3
 	attrZone     = 18
 	attrID       = 12
 
@@ -29,6 +30,8 @@ const (
 	attrDestPort    = 3
 
 	kindMask = 0x3fff // NLA_TYPE_MASK
+
+	seenReply = 1 << 1 // IPS_SEEN_REPLY (linux/netfilter/nf_conntrack_common.h)
 )
 
 // flows calls visit for every flow of UDP and SCTP that the kernel tracks in the namespace.
@@ -100,17 +103,20 @@ func parse(message []byte) (firewall.Flow, bool) {
 		return firewall.Flow{}, false
 	}
 	var original, reply tuple
+	answered := false
 	attributes(message[headerSize:], func(kind uint16, value, _ []byte) {
 		switch kind {
 		case attrOriginal:
 			original = parseTuple(value)
 		case attrReply:
 			reply = parseTuple(value)
+		case attrStatus:
+			answered = len(value) == 4 && binary.BigEndian.Uint32(value)&seenReply != 0
 		}
 	})
 	protocol := map[byte]string{unix.IPPROTO_UDP: "udp", unix.IPPROTO_SCTP: "sctp"}[original.protocol]
 	return firewall.Flow{
-		Protocol: protocol, Client: original.source.Addr(), VIP: original.destination, Member: reply.source,
+		Protocol: protocol, Client: original.source.Addr(), VIP: original.destination, Member: reply.source, Answered: answered,
 	}, protocol != ""
 }
 

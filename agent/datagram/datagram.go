@@ -203,19 +203,36 @@ func (p *Plane) commit(ctx context.Context, before, rules *firewall.Ruleset) (bo
 	return true, nil
 }
 
+// A flow that is to be cut and whose first packet has not been answered yet gets a moment for that: without the flow the answer
+// would be lost, of a member that did what it was asked.
+const (
+	answerPatience = 100 * time.Millisecond
+	answerPoll     = 10 * time.Millisecond
+)
+
 // cut ends the flows that lead where they should not.
 func (p *Plane) cut() error {
-	n, err := p.kernel.cut(func(f firewall.Flow) bool {
-		_, fate := p.rules.Judge(f)
-		return fate == firewall.Cut
-	})
-	if n > 0 {
-		p.logger.Info("flows were cut", "lb", p.state.LB, "generation", p.state.Generation, "flows", n)
+	patience := time.Now().Add(answerPatience)
+	for all := 0; ; time.Sleep(answerPoll) {
+		wait, waiting := time.Now().Before(patience), false
+		n, err := p.kernel.cut(func(f firewall.Flow) bool {
+			_, fate := p.rules.Judge(f)
+			spared := wait && fate == firewall.Cut && !f.Answered
+			waiting = waiting || spared
+			return fate == firewall.Cut && !spared
+		})
+		all += n
+		if err == nil && waiting {
+			continue
+		}
+		if all > 0 {
+			p.logger.Info("flows were cut", "lb", p.state.LB, "generation", p.state.Generation, "flows", all)
+		}
+		if err != nil {
+			return fmt.Errorf("cutting flows: %w", err)
+		}
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("cutting flows: %w", err)
-	}
-	return nil
 }
 
 // ill are the members that checks have found to be down.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 type Echo struct {
 	Name string
 	conn *net.UDPConn
+	slow atomic.Int64
 	mu   sync.Mutex
 	from map[netip.AddrPort]int // datagrams by whom they seem to come from
 }
@@ -40,9 +42,17 @@ func (e *Echo) serve() {
 		e.mu.Lock()
 		e.from[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]++
 		e.mu.Unlock()
-		_, _ = e.conn.WriteToUDPAddrPort(append([]byte(e.Name+" "), buffer[:size]...), from)
+		answer := append([]byte(e.Name+" "), buffer[:size]...)
+		if pause := time.Duration(e.slow.Load()); pause > 0 {
+			time.AfterFunc(pause, func() { _, _ = e.conn.WriteToUDPAddrPort(answer, from) })
+			continue
+		}
+		_, _ = e.conn.WriteToUDPAddrPort(answer, from)
 	}
 }
+
+// Slow makes the member think for so long about each datagram from now on.
+func (e *Echo) Slow(pause time.Duration) { e.slow.Store(int64(pause)) }
 
 // Stop frees the member's port: datagrams to it are refused by ICMP.
 func (e *Echo) Stop() { e.conn.Close() }
