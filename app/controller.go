@@ -176,7 +176,7 @@ func newWorker(c controllerConfig, st *store.Store, authorities *ca.Authorities)
 }
 
 func newHealth(c controllerConfig, st *store.Store, authorities *ca.Authorities, safe *keymanager.Safe) *health.Server {
-	o := health.Options{Store: st, CA: authorities, BuildState: worker.BuildState(c.settings), ReportInterval: c.reportInterval, Logger: c.log}
+	o := health.Options{Store: st, CA: authorities, BuildState: worker.BuildState(c.settings), Unheard: worker.Unheard, ReportInterval: c.reportInterval, Logger: c.log}
 	if safe != nil {
 		o.Secrets = safe
 	}

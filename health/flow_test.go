@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,46 @@ func TestStateIsAnsweredTheMomentThereIsANewerOne(t *testing.T) {
 	}
 	if took := got.at.Sub(written); took > time.Second {
 		t.Errorf("answered %v after the write", took)
+	}
+}
+
+// TestWhoJoinsWaitsForItsPeerToKnow holds that an amphora is told nothing until the other one of its pair has applied what names
+// it, and that this wait has an end.
+func TestWhoJoinsWaitsForItsPeerToKnow(t *testing.T) {
+	w := newWorld(t, func(o *health.Options) {
+		o.JoinPatience = 2 * time.Second
+		o.Unheard = func(tree *lb.Tree, amphorae []store.Amphora, id string) bool {
+			return slices.ContainsFunc(amphorae, func(a store.Amphora) bool { return a.ID != id && a.AppliedGeneration < tree.LB.Generation })
+		}
+	})
+	b := w.newBalancer(2)
+	serving, joining := w.enrolled(b.amphorae[0]), w.enrolled(b.amphorae[1])
+	answered := make(chan time.Time, 1)
+	ask := func() {
+		_, found, err := joining.Poll(t.Context(), 0, time.Minute)
+		if !found || err != nil {
+			t.Errorf("found %t, %v", found, err)
+		}
+		answered <- time.Now()
+	}
+	began := time.Now()
+	go ask()
+	w.waitFor(1)
+	select {
+	case <-answered:
+		t.Fatal("it was told although the other one does not know of it")
+	case <-time.After(100 * time.Millisecond):
+	}
+	_, err := serving.Report(t.Context(), agentapi.Report{Applied: b.tree().LB.Generation})
+	must(t, err)
+	if at := <-answered; at.Sub(began) > time.Second {
+		t.Errorf("it was told %v after it asked", at.Sub(began))
+	}
+	b.touch() // the other one never applies this
+	began = time.Now()
+	go ask()
+	if took := (<-answered).Sub(began); took < time.Second {
+		t.Errorf("it was told %v after it asked, although the other one does not know of it", took)
 	}
 }
 

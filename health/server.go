@@ -46,6 +46,10 @@ type Options struct {
 	Store      *store.Store
 	CA         Authorities
 	BuildState StateBuilder
+	// Unheard tells of an amphora that joins another one whether that has yet to be told of it; nil for never. For as long as
+	// it has, but no longer than JoinPatience (10 s), the one that joins is told nothing.
+	Unheard      func(tree *lb.Tree, amphorae []store.Amphora, amphoraID string) bool
+	JoinPatience time.Duration
 	// Secrets may be nil: none are given out then.
 	Secrets Opener
 	// ReportInterval is how often an agent reports when nothing happens; 10 s.
@@ -86,6 +90,9 @@ func New(o Options) *Server {
 	}
 	if o.FlushInterval <= 0 {
 		o.FlushInterval = 5 * time.Second
+	}
+	if o.JoinPatience <= 0 {
+		o.JoinPatience = 10 * time.Second
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

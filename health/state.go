@@ -23,11 +23,13 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 	// Listen first, look then: a change in between is noticed.
 	changed, stop := s.hub.listen(amphora.LoadBalancerID)
 	defer stop()
-	timeout := time.NewTimer(wait)
+	timeout, joining := time.NewTimer(wait), time.NewTimer(s.JoinPatience)
 	defer timeout.Stop()
+	defer joining.Stop()
+	alone := false // nobody is waited for any more
 	for waited := false; ; waited = true {
 		var again <-chan time.Time
-		state, found, err := s.newerState(r.Context(), amphora, have)
+		state, found, err := s.newerState(r.Context(), amphora, have, alone)
 		switch {
 		case errors.Is(err, errGone):
 			s.tellStandDown(r.Context(), w, amphora.ID)
@@ -45,6 +47,8 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 		select {
 		case <-changed:
 		case <-again:
+		case <-joining.C:
+			alone = true
 		case <-timeout.C:
 			write(w, http.StatusNotModified, nil)
 			return
@@ -59,8 +63,9 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, amphora store.Amp
 
 var errGone = errors.New("the amphora is to be deleted")
 
-// newerState builds the state if the load balancer has a newer generation. That costs two statements when it has not.
-func (s *Server) newerState(ctx context.Context, amphora store.Amphora, have int64) (agentapi.State, bool, error) {
+// newerState builds the state if the load balancer has a newer generation and, unless the amphora is to be alone, the other one
+// of its pair knows of it. That costs two statements when there is none.
+func (s *Server) newerState(ctx context.Context, amphora store.Amphora, have int64, alone bool) (agentapi.State, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
 	amphorae, err := s.Store.Amphorae(ctx, amphora.LoadBalancerID)
@@ -79,6 +84,9 @@ func (s *Server) newerState(ctx context.Context, amphora store.Amphora, have int
 		return agentapi.State{}, false, gone(err)
 	}
 	state, ready, err := s.BuildState(tree, amphorae, amphora.ID)
+	if ready && !alone && s.Unheard != nil && s.Unheard(tree, amphorae, amphora.ID) {
+		return agentapi.State{}, false, err // the other one's report is a change
+	}
 	return state, ready && state.Generation > have, err
 }
 

@@ -352,7 +352,7 @@ func TestPairIsToldOfEachOther(t *testing.T) {
 	before := in.Amphorae
 	in.Amphorae = append(before[:1:1], backup)
 	got, _ := plan.AgentState(in.Tree, in.Amphorae, "a1", in.Settings)
-	want := &agentapi.VRRP{RouterID: 1, Priority: 100, Interval: 1000, Join: 2000, Address: addr("192.168.21.50"), Peers: addrs("192.168.21.51"), PeerNames: []string{"a2"}}
+	want := &agentapi.VRRP{RouterID: 1, Priority: 100, Interval: 1000, Join: 1000, Address: addr("192.168.21.50"), Peers: addrs("192.168.21.51"), PeerNames: []string{"a2"}}
 	if diff := cmp.Diff(want, got.VRRP, comparable); diff != "" {
 		t.Error(diff)
 	}
@@ -362,6 +362,20 @@ func TestPairIsToldOfEachOther(t *testing.T) {
 	}
 	if !plan.StateChanged(in.Tree, before, in.Amphorae, "a1", in.Settings) {
 		t.Error("a new peer changes nothing for the master")
+	}
+	if plan.Unheard(in.Tree, in.Amphorae, "a2") {
+		t.Error("the backup waits for a master that knows it")
+	}
+	in.Tree.LB.Generation++ // as it does with the new peer
+	if !plan.Unheard(in.Tree, in.Amphorae, "a2") {
+		t.Error("the backup begins before the master knows it")
+	}
+	if plan.Unheard(in.Tree, in.Amphorae, "a1") {
+		t.Error("the one that serves waits for the one that does not")
+	}
+	in.Amphorae[0].Applied = 0
+	if plan.Unheard(in.Tree, in.Amphorae, "a1") || plan.Unheard(in.Tree, in.Amphorae, "a2") {
+		t.Error("two that begin together wait for each other")
 	}
 	if plan.StateChanged(in.Tree, in.Amphorae, in.Amphorae, "a1", in.Settings) {
 		t.Error("nothing changed, and yet")

@@ -123,9 +123,29 @@ func stateVIPs(b *lb.LoadBalancer, on *Interface) []agentapi.VIP {
 // vrrpRouterID is the same for all load balancers: the amphorae of a pair speak to each other by unicast only.
 const vrrpRouterID = 1
 
-// joinDelay is longer than it takes to tell an amphora that serves of its new peer, in milliseconds: it speaks to those it
-// knows only, and one that hears nobody takes the VIPs.
-const joinDelay = 2000
+// joinDelay is longer than it takes keepalived, in milliseconds, to begin to speak to a peer that its amphora has been told of.
+const joinDelay = 1000
+
+// Unheard tells whether an amphora of a pair should not begin yet, because the one that serves has not been told of it so far:
+// that one speaks to those it knows only, and an amphora that hears nobody takes the VIPs.
+func Unheard(t *lb.Tree, amphorae []Amphora, id string) bool {
+	i := slices.IndexFunc(amphorae, func(a Amphora) bool { return a.ID == id })
+	if i < 0 || amphorae[i].Role == Standalone || amphorae[i].Applied > 0 {
+		return false
+	}
+	for j, other := range amphorae {
+		if peers(amphorae, &amphorae[i], j) && other.Applied > 0 && other.Applied < t.LB.Generation {
+			return true
+		}
+	}
+	return false
+}
+
+// peers tells whether the j-th amphora is the other one of a's pair.
+func peers(amphorae []Amphora, a *Amphora, j int) bool {
+	other := &amphorae[j]
+	return !other.Deleting && other.Role != a.Role && foremost(amphorae, j)
+}
 
 func stateVRRP(b *lb.LoadBalancer, amphorae []Amphora, a *Amphora, s Settings) *agentapi.VRRP {
 	if a.Role == Standalone {
@@ -135,7 +155,7 @@ func stateVRRP(b *lb.LoadBalancer, amphorae []Amphora, a *Amphora, s Settings) *
 	v := &agentapi.VRRP{RouterID: vrrpRouterID, Priority: a.Priority, Interval: int(s.VRRPInterval.Milliseconds()),
 		Address: ownAddress(a, family), Peers: []netip.Addr{}, PeerNames: []string{}}
 	for i, other := range amphorae {
-		if other.Deleting || other.Role == a.Role || !foremost(amphorae, i) {
+		if !peers(amphorae, a, i) {
 			continue
 		}
 		if other.Applied > 0 {

@@ -22,6 +22,11 @@ func BuildState(s plan.Settings) func(t *lb.Tree, amphorae []store.Amphora, id s
 	}
 }
 
+// Unheard tells of an amphora whose state is ready whether the one that serves has yet to be told of it; see plan.Unheard.
+func Unheard(t *lb.Tree, amphorae []store.Amphora, id string) bool {
+	return plan.Unheard(t, planned(amphorae, 0), id)
+}
+
 // SettingsOf are the settings for one load balancer: its flavor and availability zone may choose otherwise than the
 // operator's configuration does. A change of a profile concerns amphorae that are made from then on.
 func SettingsOf(ctx context.Context, r store.Reader, s plan.Settings, b *lb.LoadBalancer) (plan.Settings, error) {
