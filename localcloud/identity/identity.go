@@ -49,7 +49,8 @@ type Service struct {
 	state *state.Store
 	key   []byte
 	// decoy is compared with the password of a user who does not exist, so that the time taken does not tell.
-	decoy []byte
+	decoy   []byte
+	matched *matches
 }
 
 // New makes the service; the first one on a state makes the key that signs tokens.
@@ -66,7 +67,7 @@ func New(opts Options) (*Service, error) {
 	if opts.HashCost == 0 {
 		opts.HashCost = bcrypt.DefaultCost
 	}
-	s := &Service{opts: opts, state: opts.State}
+	s := &Service{opts: opts, state: opts.State, matched: newMatches()}
 	decoy, err := s.hash(rand.Text())
 	if err != nil {
 		return nil, err

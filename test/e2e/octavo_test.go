@@ -29,6 +29,9 @@ type octavo struct {
 	log    *syncBuffer
 	cmd    *exec.Cmd
 	exited chan error
+
+	mu      sync.Mutex
+	clients map[string]apiClients
 }
 
 func binary(t testing.TB, name string) string {
@@ -155,6 +158,11 @@ type apiClients struct {
 
 func (o *octavo) api(t testing.TB, cloud string) apiClients {
 	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c, made := o.clients[cloud]; made {
+		return c // with its token: another one is made with each client
+	}
 	ctx := context.Background()
 	auth, endpoint, tls, err := clouds.Parse(clouds.WithCloudName(cloud), clouds.WithLocations(filepath.Join(o.dir, "clouds.yaml")))
 	if err != nil {
@@ -176,6 +184,10 @@ func (o *octavo) api(t testing.TB, cloud string) apiClients {
 			t.Fatal(err)
 		}
 	}
+	if o.clients == nil {
+		o.clients = map[string]apiClients{}
+	}
+	o.clients[cloud] = c
 	return c
 }
 

@@ -19,41 +19,61 @@ type traffic struct {
 	sent   atomic.Int64
 	mu     sync.Mutex
 	served map[string]int
-	last   time.Time     // when a request succeeded last
-	gap    time.Duration // the longest time in which none did
 	failed []string
+	last   time.Time     // when an impatient request succeeded last
+	gap    time.Duration // the longest time in which none did
 }
 
-// send starts the clients: half keep their connections alive, half open one for each request.
+const (
+	// breath is the pause between two requests of a client: without it the clients take all of the machine's time, also what
+	// the change needs that they are there to see.
+	breath = 2 * time.Millisecond
+	// impatience is after what time a client gives up that is there to see for how long nobody is served.
+	impatience = 200 * time.Millisecond
+)
+
+// send starts the clients: half keep their connections alive, half open one for each request. They wait for as long as
+// clients do; one more gives up soon and does not count, but for tr.gap: one that waits for an answer that is lost, or for
+// its kernel to ask again, cannot tell whether others would be served.
 func send(t testing.TB, url string, clients int) *traffic {
-	t.Helper()
-	return sendWithin(t, url, clients, 10*time.Second)
-}
-
-// sendWithin is send with clients that give up after some time: one that waits for an answer that is lost cannot tell
-// whether others would be served.
-func sendWithin(t testing.TB, url string, clients int, patience time.Duration) *traffic {
 	t.Helper()
 	tr := &traffic{done: make(chan struct{}), served: map[string]int{}}
 	for i := range clients {
-		client := &http.Client{Timeout: patience, Transport: &http.Transport{
+		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 			DisableKeepAlives: i%2 == 1, MaxIdleConnsPerHost: 1,
-			DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			DialContext: (&net.Dialer{Timeout: 8 * time.Second}).DialContext,
 		}}
-		tr.wg.Go(func() {
-			defer client.CloseIdleConnections()
-			for {
-				select {
-				case <-tr.done:
-					return
-				default:
-					tr.one(client, url)
-				}
-			}
-		})
+		tr.repeat(client, func() { tr.one(client, url) })
 	}
+	impatient := &http.Client{Timeout: impatience, Transport: &http.Transport{DisableKeepAlives: true}}
+	tr.repeat(impatient, func() { tr.look(impatient, url) })
 	t.Cleanup(func() { tr.stop() })
 	return tr
+}
+
+func (tr *traffic) repeat(client *http.Client, ask func()) {
+	tr.wg.Go(func() {
+		defer client.CloseIdleConnections()
+		for {
+			select {
+			case <-tr.done:
+				return
+			case <-time.After(breath):
+				ask()
+			}
+		}
+	})
+}
+
+func (tr *traffic) look(client *http.Client, url string) {
+	if _, err := get(client, url); err != nil {
+		return
+	}
+	now := time.Now()
+	if !tr.last.IsZero() {
+		tr.gap = max(tr.gap, now.Sub(tr.last))
+	}
+	tr.last = now
 }
 
 func (tr *traffic) one(client *http.Client, url string) {
@@ -66,14 +86,9 @@ func (tr *traffic) one(client *http.Client, url string) {
 		return
 	}
 	tr.served[body]++
-	now := time.Now()
-	if !tr.last.IsZero() {
-		tr.gap = max(tr.gap, now.Sub(tr.last))
-	}
-	tr.last = now
 }
 
-// stop ends the clients and returns how many requests were sent and those that failed.
+// stop ends the clients, after which gap may be read, and returns how many requests were sent and those that failed.
 func (tr *traffic) stop() (int64, []string) {
 	select {
 	case <-tr.done:
