@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/octavo-lb/octavo/agentapi"
@@ -77,6 +78,14 @@ type Server struct {
 //go:embed haproxy.cfg.tmpl
 var configText string
 
+var configTemplate = sync.OnceValues(func() (*template.Template, error) {
+	t, err := template.New("haproxy.cfg").Funcs(template.FuncMap{"word": word, "format": format}).Parse(configText)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the template of haproxy.cfg: %w", err)
+	}
+	return t, nil
+})
+
 // Build writes the configuration for a wanted state. It is empty when there is nothing to serve. It fails on a state
 // that no configuration can express, naming the object and the attribute; nothing a user wrote can change the structure
 // of the text.
@@ -92,9 +101,9 @@ func Build(state *agentapi.State, env Environment) (*Config, error) {
 	if len(view.Frontends) == 0 {
 		return &Config{}, nil
 	}
-	t, err := template.New("haproxy.cfg").Funcs(template.FuncMap{"word": word, "format": format}).Parse(configText)
+	t, err := configTemplate()
 	if err != nil {
-		return nil, fmt.Errorf("parsing the template of haproxy.cfg: %w", err)
+		return nil, err
 	}
 	fixed, err := execute(t, view)
 	if err != nil {

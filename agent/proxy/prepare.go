@@ -25,12 +25,14 @@ func (p *Proxy) Prepare(ctx context.Context, state *agentapi.State) (*haproxy.Co
 	if p.config != nil && p.config.Digest == config.Digest && slices.Equal(p.config.Secrets, config.Secrets) {
 		return config, nil
 	}
-	candidate, err := p.build(state, checkDir)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.link(candidate, checkDir); err != nil {
-		return nil, err
+	candidate := config
+	if len(config.Secrets)+len(config.Lists) > 0 {
+		if candidate, err = p.build(state, checkDir); err != nil {
+			return nil, err
+		}
+		if err := p.link(candidate, checkDir); err != nil {
+			return nil, err
+		}
 	}
 	return config, p.check(ctx, candidate)
 }
