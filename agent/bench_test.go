@@ -168,14 +168,14 @@ func (w *world) measure(b *testing.B, s *contender, port int, plain bool, args [
 func (w *world) cpu(b *testing.B, plain bool) (sum float64) {
 	b.Helper()
 	for _, pid := range w.processes(b, "haproxy", plain) {
-		_, stat, _ := strings.Cut(w.instance.Output(b, "cat", "/proc/"+pid+"/stat"), ") ")
-		f := strings.Fields(stat)
-		for _, ticks := range f[11:13] { // utime and stime, in hundredths of a second
-			n, err := strconv.ParseFloat(ticks, 64)
+		// Of each thread: nanoseconds that it ran, that it waited, and how often. What /proc/PID/stat tells is sampled.
+		for line := range strings.Lines(w.instance.Output(b, "sh", "-c", "cat /proc/"+pid+"/task/*/schedstat")) {
+			ran, _, _ := strings.Cut(line, " ")
+			n, err := strconv.ParseFloat(ran, 64)
 			if err != nil {
 				b.Fatal(err)
 			}
-			sum += n * 1e4
+			sum += n / 1e3
 		}
 	}
 	return sum
