@@ -114,7 +114,11 @@ func newKeyManager(cfg *config.Config, at backend, log *slog.Logger) (keymanager
 		return keymanager.Noop{}, nil
 	}
 	if cfg.UsesVault() {
-		return newVault(cfg, log)
+		vault, err := newVault(cfg, log)
+		if err != nil {
+			return nil, err
+		}
+		return vault, nil
 	}
 	if at.client == nil {
 		return nil, nil
@@ -122,7 +126,7 @@ func newKeyManager(cfg *config.Config, at backend, log *slog.Logger) (keymanager
 	return &keymanager.Barbican{Connect: at.client.KeyManager, IDs: c.CertManager == "castellan_cert_manager"}, nil
 }
 
-func newVault(cfg *config.Config, log *slog.Logger) (keymanager.Manager, error) {
+func newVault(cfg *config.Config, log *slog.Logger) (*keymanager.Vault, error) {
 	c := &cfg.Vault
 	o := keymanager.VaultOptions{URL: c.URL, Namespace: c.Namespace, Mount: c.Mount, Path: c.Path, Version: c.Version,
 		Token: c.Token, RoleID: c.RoleID, SecretID: c.SecretID, AnyID: c.UnscopedID, Logger: log}

@@ -86,7 +86,9 @@ type controller struct {
 	api     http.Handler
 	store   *store.Store
 	metrics *metrics
-	parts   []func(context.Context) error
+	// authorities are what agents and controllers prove themselves with.
+	authorities *ca.Authorities
+	parts       []func(context.Context) error
 	// stopping is closed as soon as run is asked to end, for what would not end by itself.
 	stopping chan struct{}
 }
@@ -116,7 +118,7 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the certificate authorities: %w", err)
 	}
-	ctl := &controller{store: st, metrics: newMetrics(c.version, c.hash), stopping: make(chan struct{})}
+	ctl := &controller{store: st, authorities: authorities, metrics: newMetrics(c.version, c.hash), stopping: make(chan struct{})}
 	ctl.metrics.registry.MustRegister(&deployment{store: st, authorities: authorities, deadAfter: c.settings.WithDefaults().DeadAfter, clock: time.Now})
 	ctl.add(authorities.Run)
 	var safe *keymanager.Safe
@@ -201,24 +203,33 @@ func (ctl *controller) keepHouse(c controllerConfig, st *store.Store, safe *keym
 	}
 	ctl.add(housekeeping.New(o).Run)
 	if images, ok := c.cloud.(imageChooser); ok {
-		work := &housekeeping.ImageWork{Image: func(ctx context.Context, b *lb.LoadBalancer) (string, error) {
-			settings, err := worker.SettingsOf(ctx, st, c.settings, b)
-			if err != nil {
-				return "", err
-			}
-			return images.Image(ctx, settings.Image)
-		}}
+		work := imageWork(st, c.settings, images)
 		ctl.add((&housekeeping.Rollout{Store: st, Logger: c.log, Work: work}).Run)
 	}
 	ctl.add((&housekeeping.Rollout{Store: st, Logger: c.log, Work: &housekeeping.AgentWork{Store: st}}).Run)
 	if len(c.tell.publishers) > 0 {
 		announcer := &housekeeping.Announcer{Store: st, Publishers: c.tell.publishers, Name: c.name, Attempts: c.tell.attempts, Clock: time.Now, Logger: c.log}
 		ctl.add(announcer.Run)
+		if watch := c.tell.watchBrokers(); watch != nil {
+			ctl.metrics.registry.MustRegister(watch)
+			ctl.add(watch.Run)
+		}
 	}
 	if safe != nil {
 		renewal := &housekeeping.Renewal{Store: st, KeyManager: safe, Clock: time.Now, Logger: c.log}
 		ctl.add(renewal.Run)
 	}
+}
+
+// imageWork replaces amphorae that run another image than new ones of their load balancer would.
+func imageWork(st *store.Store, settings plan.Settings, images imageChooser) *housekeeping.ImageWork {
+	return &housekeeping.ImageWork{Image: func(ctx context.Context, b *lb.LoadBalancer) (string, error) {
+		chosen, err := worker.SettingsOf(ctx, st, settings, b)
+		if err != nil {
+			return "", err
+		}
+		return images.Image(ctx, chosen.Image)
+	}}
 }
 
 // add adds a part that ends by itself only.

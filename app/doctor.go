@@ -58,7 +58,10 @@ func Doctor(ctx context.Context, o DoctorOptions) (Severity, error) {
 		if err != nil {
 			return Failure, err
 		}
-		d.examineState(ctx, database, keyFile)
+		if st := d.open(ctx, database); st != nil {
+			d.examineState(ctx, st, keyFile)
+			st.Close()
+		}
 	} else {
 		d.examine(ctx, o.Config)
 	}
@@ -128,24 +131,39 @@ func (d *doctor) examine(ctx context.Context, source func() (config.Sources, err
 	if idle := append(idleKeys(cfg), cfg.WithoutEffect...); len(cfg.Unknown)+len(idle) > 0 {
 		d.say(Warning, "configuration", "octavo config check lists them", "%d keys are unknown, %d are without effect", len(cfg.Unknown), len(idle))
 	}
-	authorities := d.examineState(ctx, cfg.Database.Connection.Reveal(), cfg.Octavo.KeyFile)
+	var authorities *ca.Authorities
+	st := d.open(ctx, cfg.Database.Connection.Reveal())
+	if st != nil {
+		defer st.Close()
+		authorities = d.examineState(ctx, st, cfg.Octavo.KeyFile)
+	}
+	d.examineBroker(ctx, cfg)
+	if cfg.UsesVault() {
+		d.examineVault(ctx, cfg)
+	}
 	d.examineKeystone(ctx, cfg)
 	if !servesNothing(cfg) {
-		d.examineCloud(ctx, cfg)
+		d.examineCloud(ctx, cfg, st)
 		d.examineAgentsEndpoint(ctx, cfg, authorities)
 	}
 }
 
-// examineState looks at the database, what is sealed in it and what it says of the fleet.
-func (d *doctor) examineState(ctx context.Context, database, keyFile string) *ca.Authorities {
+// open answers nil when the database cannot be used.
+func (d *doctor) open(ctx context.Context, database string) *store.Store {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	st, err := store.Open(ctx, database, store.Options{AsIs: true, MaxConns: 2})
 	if d.failed("database", "start a controller once, or correct [database] connection", err) {
 		return nil
 	}
-	defer st.Close()
 	d.say(Fine, "database", "", "it answers and is of this version")
+	return st
+}
+
+// examineState looks at what is sealed in the database and what it says of the fleet.
+func (d *doctor) examineState(ctx context.Context, st *store.Store, keyFile string) *ca.Authorities {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	census, err := st.Census(ctx, d.now.Add(-d.deadAfter))
 	if !d.failed("database", "", err) {
 		d.examineCensus(census)
@@ -172,6 +190,7 @@ func (d *doctor) examineCensus(c store.Census) {
 	} else {
 		d.say(Fine, "queue", "", "%d load balancers wait for a worker", c.Due)
 	}
+	d.examineNotifications(c)
 	switch {
 	case c.Silent > 0 && c.Silent == c.Amphorae-c.Starting:
 		d.say(Failure, "agents", "is a controller with the role health running, and can amphorae reach it over the management network?", "all %d are silent for %v", c.Silent, d.deadAfter)

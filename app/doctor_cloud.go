@@ -5,20 +5,23 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 
 	"github.com/octavo-lb/octavo/ca"
+	"github.com/octavo-lb/octavo/cloud"
 	"github.com/octavo-lb/octavo/config"
 	"github.com/octavo-lb/octavo/identity"
+	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/plan"
+	"github.com/octavo-lb/octavo/store"
 )
 
 // examineKeystone signs in with both accounts, validates a token as the API does and looks for the service in the catalog.
@@ -87,7 +90,7 @@ func plainly(err error) error {
 }
 
 // examineCloud looks for what amphorae are made of.
-func (d *doctor) examineCloud(ctx context.Context, cfg *config.Config) {
+func (d *doctor) examineCloud(ctx context.Context, cfg *config.Config, st *store.Store) {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	const account = "check the account and the endpoints in [service_auth], [neutron], [nova] and [glance]"
@@ -100,16 +103,7 @@ func (d *doctor) examineCloud(ctx context.Context, cfg *config.Config) {
 	}
 	d.say(Fine, "cloud", "", "signed in, and the catalog has network, compute and image services")
 	c := &cfg.ControllerWorker
-	image, err := client.Image(ctx, plan.Image{Tag: c.ImageTag, Owner: c.ImageOwner})
-	if err == nil && image == "" {
-		err = fmt.Errorf("there is no active image with the tag %q", c.ImageTag)
-	}
-	if !d.failed("image", "octavo image build and octavo image upload make one with [controller_worker] amp_image_tag", err) {
-		d.say(Fine, "image", "", "amphorae boot from %s, the newest with the tag %s", image, c.ImageTag)
-		if c.ImageOwner == "" {
-			d.say(Warning, "image", "set [controller_worker] amp_image_owner_id to the project that uploads it", "whoever may share an image with the service can choose what amphorae boot from")
-		}
-	}
+	d.examineImage(ctx, cfg, client, st)
 	if !d.failed("flavor", "openstack flavor create makes one for [controller_worker] amp_flavor_id: 1 vCPU, 1 GB of memory", client.Flavor(ctx, c.FlavorID)) {
 		d.say(Fine, "flavor", "", "%s is there", c.FlavorID)
 	}
@@ -120,6 +114,85 @@ func (d *doctor) examineCloud(ctx context.Context, cfg *config.Config) {
 		} else {
 			d.say(Fine, "key manager", "", "the catalog has it")
 		}
+	}
+}
+
+// staleImage is the age at which the packages in an image have had corrections for long.
+const staleImage = 180 * 24 * time.Hour
+
+// examineImage looks at what new amphorae boot from, and which ones run something else.
+func (d *doctor) examineImage(ctx context.Context, cfg *config.Config, client *cloud.Client, st *store.Store) {
+	const what, hint = "image", "octavo image build and octavo image upload make one with [controller_worker] amp_image_tag"
+	c := &cfg.ControllerWorker
+	if c.ImageOwner == "" {
+		d.say(Warning, what, "set [controller_worker] amp_image_owner_id to the project that uploads it", "whoever may share an image with the service can choose what amphorae boot from")
+	}
+	list, err := client.TaggedImages(ctx, c.ImageTag, c.ImageOwner)
+	if d.failed(what, hint, err) {
+		return
+	}
+	i := slices.IndexFunc(list, func(i cloud.StoredImage) bool { return i.Status == "active" })
+	if i < 0 {
+		d.say(Failure, what, hint, "no active image has the tag %q%s: no amphora can be made", c.ImageTag, of(c.ImageOwner))
+		return
+	}
+	newest := list[i]
+	if d.failed(what, "delete it, and upload it again: no amphora can be made", newest.Genuine()) {
+		return
+	}
+	digest := "without octavo_digest, so that nothing tells whether it is what was uploaded"
+	if newest.Properties[cloud.DigestProperty] != "" {
+		digest = "with the digest that its uploader computed"
+	}
+	severity, old := Fine, d.now.Sub(newest.CreatedAt)
+	if old > staleImage {
+		severity = Warning
+	}
+	d.say(severity, what, "octavo image build makes one of today's packages", "amphorae boot from %s (%s), the newest with the tag %s, of project %s, %s old, %s", newest.ID,
+		newest.Name, c.ImageTag, newest.Owner, age(old), digest)
+	if st != nil {
+		d.examineImageUse(ctx, cfg, client, st)
+	}
+}
+
+// examineImageUse counts amphorae that run another image than a new one of their load balancer would: flavors may choose.
+func (d *doctor) examineImageUse(ctx context.Context, cfg *config.Config, client *cloud.Client, st *store.Store) {
+	const what = "amphorae"
+	all, err := st.AllAmphorae(ctx)
+	if d.failed(what, "", err) {
+		return
+	}
+	page, err := store.List[lb.LoadBalancer](ctx, st, store.Query{})
+	if d.failed(what, "", err) {
+		return
+	}
+	served := map[string]*lb.LoadBalancer{}
+	for i := range page.Items {
+		served[page.Items[i].ID] = &page.Items[i]
+	}
+	work := imageWork(st, planSettings(cfg), client)
+	if d.failed(what, "", work.Begin(ctx)) {
+		return
+	}
+	running, outdated := 0, 0
+	for i := range all {
+		b := served[all[i].LoadBalancerID]
+		if b == nil || all[i].Deleting {
+			continue
+		}
+		stage, err := work.Look(ctx, b, &all[i])
+		if d.failed(what, "", err) {
+			return
+		}
+		running++
+		if stage.Outdated {
+			outdated++
+		}
+	}
+	if outdated > 0 {
+		d.say(Warning, what, "octavo image rollout replaces them, without losing a request", "%d of %d amphorae run another image than new ones would", outdated, running)
+	} else {
+		d.say(Fine, what, "", "all of %d amphorae run the image that new ones would", running)
 	}
 }
 

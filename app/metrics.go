@@ -117,6 +117,8 @@ var (
 	queueAge      = description("queue_age_seconds", "How long the first of them has waited.")
 	agentsBy      = description("agents", "Amphorae by what is heard of their agents.", "state")
 	agentsBehind  = description("agents_behind", "Agents that have not renewed their certificate since a CA was changed.")
+	newsWaiting   = description("notifications_waiting", "Notifications that wait to be sent.")
+	newsAge       = description("notifications_age_seconds", "How long the first of them has waited.")
 	agentExpiry   = description("agent_certificate_expiry_seconds", "Time until the first certificate of an agent ends.")
 	caExpiry      = description("ca_expiry_seconds", "Time until a CA's certificate ends.", "role", "ca", "in_use")
 	serverExpiry  = description("controller_certificate_expiry_seconds", "Time until the operator's certificate for controllers ends.", "ca")
@@ -124,7 +126,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (d *deployment) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{databaseUp, loadBalancers, queueLength, queueAge, agentsBy, agentsBehind, agentExpiry, caExpiry, serverExpiry} {
+	for _, desc := range []*prometheus.Desc{databaseUp, loadBalancers, queueLength, queueAge, agentsBy, newsWaiting, newsAge, agentsBehind, agentExpiry, caExpiry, serverExpiry} {
 		ch <- desc
 	}
 }
@@ -165,12 +167,16 @@ func (d *deployment) collectCensus(gauge func(*prometheus.Desc, float64, ...stri
 	for standing, count := range c.LoadBalancers {
 		gauge(loadBalancers, float64(count), standing.Provisioning, standing.Operating)
 	}
-	gauge(queueLength, float64(c.Due))
-	age := 0.0
-	if c.Due > 0 {
-		age = max(0, now.Sub(c.OldestDue).Seconds())
+	age := func(count int, oldest time.Time) float64 {
+		if count == 0 {
+			return 0
+		}
+		return max(0, now.Sub(oldest).Seconds())
 	}
-	gauge(queueAge, age)
+	gauge(queueLength, float64(c.Due))
+	gauge(queueAge, age(c.Due, c.OldestDue))
+	gauge(newsWaiting, float64(c.Notifications))
+	gauge(newsAge, age(c.Notifications, c.OldestNotification))
 	gauge(agentsBy, float64(c.Amphorae-c.Silent-c.Starting), "reporting")
 	gauge(agentsBy, float64(c.Silent), "silent")
 	gauge(agentsBy, float64(c.Starting), "starting")

@@ -20,6 +20,16 @@ func (c *Client) Image(ctx context.Context, want plan.Image) (string, error) {
 	return findImage(ctx, s.image, want)
 }
 
+// TaggedImages lists the images with a tag as TaggedImages does with a client of the image service.
+func (c *Client) TaggedImages(ctx context.Context, tag, owner string) ([]StoredImage, error) {
+	ctx, cancel, s, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	return TaggedImages(ctx, s.image, tag, owner)
+}
+
 // findImage takes the newest active image with the tag. If that one is not genuine no older one is taken: somebody has to
 // look into it.
 func findImage(ctx context.Context, client *gophercloud.ServiceClient, want plan.Image) (string, error) {

@@ -195,6 +195,30 @@ func TestRabbitMQ(t *testing.T) {
 			t.Errorf("the listener got %q, want %q", got, want)
 		}
 	})
+	t.Run("a look at every node makes nothing and sees what is there", func(t *testing.T) {
+		two := brokers(t, fmt.Sprintf("rabbit://%s,octavo:hidden@127.0.0.1:%d,a:b@127.0.0.1:1/cloud", server.Node(false), server.Port))
+		r := publisher(notify.RabbitOptions{Brokers: two, Topics: []string{"seen", "never"}})
+		nodes := r.Probe(t.Context())
+		if len(nodes) != 3 || nodes[0].Err != nil || nodes[0].Mismatch != nil || len(nodes[0].Queues) != 0 {
+			t.Fatalf("%+v", nodes)
+		}
+		for i, why := range map[int]string{1: "403", 2: "connection refused"} {
+			if err := nodes[i].Err; err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "hidden") {
+				t.Errorf("node %d: %v, want %s", i, err, why)
+			}
+		}
+		only := notify.RabbitOptions{Brokers: brokers(t, server.URL("")), Topics: []string{"seen"}}
+		publish(t, publisher(only), text("seen"))
+		want := []notify.Queue{{Name: "seen.info", Messages: 1}}
+		if n := r.Probe(t.Context())[0]; n.Mismatch != nil || !slices.Equal(n.Queues, want) {
+			t.Errorf("%+v, want %+v", n, want)
+		}
+		only.Durable = true
+		if n := publisher(only).Probe(t.Context())[0]; n.Err != nil || n.Mismatch == nil || !strings.Contains(n.Mismatch.Error(), "amqp_durable_queues") {
+			t.Errorf("queues of another kind: %+v", n)
+		}
+		server.Take(t, "seen.info", 1)
+	})
 	t.Run("a broker that comes back is used again", func(t *testing.T) {
 		r := publisher(notify.RabbitOptions{Brokers: brokers(t, server.URL("")), Topics: []string{"back"}})
 		publish(t, r, text("before"))
@@ -204,7 +228,13 @@ func TestRabbitMQ(t *testing.T) {
 		if err := r.Publish(ctx, text("lost")); err == nil {
 			t.Error("a dead broker confirmed a message")
 		}
+		if err := r.Ready(ctx); err == nil {
+			t.Error("a dead broker is ready")
+		}
 		server.Start(t)
+		if err := r.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
 		publish(t, r, text("after"))
 		if bodies := server.Take(t, "back.info", 1); nameOf(unwrap(t, bodies[len(bodies)-1])) != "after" {
 			t.Errorf("%s", bodies)

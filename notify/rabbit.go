@@ -69,10 +69,8 @@ func (r *Rabbit) Publish(ctx context.Context, text []byte) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.link == nil {
-		if err := r.connect(ctx); err != nil {
-			return err
-		}
+	if err := r.ready(ctx); err != nil {
+		return err
 	}
 	for _, topic := range r.options.Topics {
 		if err := r.publish(ctx, queueOf(topic), body); err != nil {
@@ -81,6 +79,21 @@ func (r *Rabbit) Publish(ctx context.Context, text []byte) error {
 		}
 	}
 	return nil
+}
+
+// Ready makes sure that there is a connection to publish on. One that is there is believed in until its heartbeats fail.
+func (r *Rabbit) Ready(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready(ctx)
+}
+
+func (r *Rabbit) ready(ctx context.Context) error {
+	if r.link != nil && !r.link.connection.IsClosed() {
+		return nil
+	}
+	r.drop()
+	return r.connect(ctx)
 }
 
 // Close ends the connection. The next Publish makes a new one.
@@ -145,18 +158,7 @@ func (r *Rabbit) connect(ctx context.Context) error {
 }
 
 func (r *Rabbit) dial(ctx context.Context, h Host) (*link, error) {
-	scheme := "amqp"
-	if r.options.TLS {
-		scheme = "amqps"
-	}
-	connection, err := amqp.DialConfig(scheme+"://"+h.Address, amqp.Config{
-		SASL:            []amqp.Authentication{&amqp.PlainAuth{Username: h.User, Password: h.Password.Reveal()}},
-		Vhost:           r.options.VirtualHost,
-		Heartbeat:       r.options.Heartbeat,
-		TLSClientConfig: r.tlsFor(h),
-		Properties:      amqp.Table{"product": "Octavo", "connection_name": "octavo notifications"},
-		Dial:            func(network, address string) (net.Conn, error) { return dialTCP(ctx, network, address) },
-	})
+	connection, err := r.signIn(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +168,21 @@ func (r *Rabbit) dial(ctx context.Context, h Host) (*link, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+func (r *Rabbit) signIn(ctx context.Context, h Host) (*amqp.Connection, error) {
+	scheme := "amqp"
+	if r.options.TLS {
+		scheme = "amqps"
+	}
+	return amqp.DialConfig(scheme+"://"+h.Address, amqp.Config{
+		SASL:            []amqp.Authentication{&amqp.PlainAuth{Username: h.User, Password: h.Password.Reveal()}},
+		Vhost:           r.options.VirtualHost,
+		Heartbeat:       r.options.Heartbeat,
+		TLSClientConfig: r.tlsFor(h),
+		Properties:      amqp.Table{"product": "Octavo", "connection_name": "octavo notifications"},
+		Dial:            func(network, address string) (net.Conn, error) { return dialTCP(ctx, network, address) },
+	})
 }
 
 // dialTCP leaves a deadline for the handshakes of TLS and AMQP; the library takes it away after them.
@@ -206,13 +223,9 @@ func (l *link) prepare(o *RabbitOptions) (err error) {
 	if err := l.channel.ExchangeDeclare(o.Exchange, amqp.ExchangeTopic, durable, o.AutoDelete, false, false, nil); err != nil {
 		return explainDeclare("exchange "+o.Exchange, err)
 	}
-	arguments := amqp.Table{}
-	if o.Quorum {
-		arguments["x-queue-type"] = "quorum"
-	}
 	for _, topic := range o.Topics {
 		queue := queueOf(topic)
-		if _, err := l.channel.QueueDeclare(queue, durable, o.AutoDelete, false, false, arguments); err != nil {
+		if _, err := l.channel.QueueDeclare(queue, durable, o.AutoDelete, false, false, o.queueArguments()); err != nil {
 			return explainDeclare("queue "+queue, err)
 		}
 		if err := l.channel.QueueBind(queue, queue, o.Exchange, false, nil); err != nil {
@@ -220,6 +233,14 @@ func (l *link) prepare(o *RabbitOptions) (err error) {
 		}
 	}
 	return l.channel.Confirm(false)
+}
+
+func (o *RabbitOptions) queueArguments() amqp.Table {
+	arguments := amqp.Table{}
+	if o.Quorum {
+		arguments["x-queue-type"] = "quorum"
+	}
+	return arguments
 }
 
 func explainDeclare(what string, err error) error {

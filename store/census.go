@@ -16,6 +16,9 @@ type Census struct {
 	// Amphorae without those being deleted; Silent have reported before but not since the time that was asked for, Starting
 	// not yet.
 	Amphorae, Silent, Starting int
+	// Notifications is how many wait to be sent, OldestNotification since when the first of them does; zero for none.
+	Notifications      int
+	OldestNotification time.Time
 }
 
 // Standing is a load balancer's two statuses.
@@ -45,6 +48,14 @@ func (s *Store) Census(ctx context.Context, since time.Time) (Census, error) {
 		` FROM "amphora" WHERE NOT "deleting"`, []any{formatTime(since)}, &c.Amphorae, &c.Silent, &c.Starting)
 	if err != nil {
 		return c, fmt.Errorf("cannot count amphorae: %w", err)
+	}
+	var waits nullTime
+	err = s.read.row(ctx, `SELECT COUNT(*), MIN("at") FROM "notification" WHERE "body" IS NOT NULL`, nil, &c.Notifications, &waits)
+	if err != nil {
+		return c, fmt.Errorf("cannot count notifications: %w", err)
+	}
+	if waits.t != nil {
+		c.OldestNotification = *waits.t
 	}
 	return c, nil
 }

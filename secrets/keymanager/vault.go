@@ -151,20 +151,24 @@ func (r record) bundle() (content []byte, whole bool, err error) {
 	return nil, false, nil
 }
 
+// storage is where a path of the service's folder is in Vault's API.
+func (v *Vault) storage(path string) string {
+	if v.options.Path != "" {
+		path = v.options.Path + "/" + path
+	}
+	if v.options.Version == 1 {
+		return v.options.Mount + "/" + path
+	}
+	return v.options.Mount + "/data/" + path
+}
+
 // read reads the newest version of a secret.
 func (v *Vault) read(ctx context.Context, ref string) (record, error) {
 	path, _, err := v.path(ref)
 	if err != nil {
 		return nil, err
 	}
-	if v.options.Path != "" {
-		path = v.options.Path + "/" + path
-	}
-	folder := v.options.Mount + "/data/"
-	if v.options.Version == 1 {
-		folder = v.options.Mount + "/"
-	}
-	a, err := v.session.get(ctx, folder+path)
+	a, err := v.session.get(ctx, v.storage(path))
 	switch {
 	case errors.Is(err, errVaultAbsent):
 		return nil, unusable(ref, "there is no such secret in Vault, or its newest version was deleted")

@@ -3,14 +3,14 @@ package keymanager
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,8 +28,10 @@ type vaultServer struct {
 	vaulttest.Server
 }
 
-func startVault(t *testing.T) *vaultServer {
-	v := &vaultServer{t, vaulttest.Start(t)}
+func startVault(t *testing.T) *vaultServer { return prepareVault(t, vaulttest.Start(t)) }
+
+func prepareVault(t *testing.T, server vaulttest.Server) *vaultServer {
+	v := &vaultServer{t, server}
 	v.must("POST", "sys/mounts/secret", `{"type": "kv", "options": {"version": "2"}}`)
 	v.must("POST", "sys/mounts/old", `{"type": "kv", "options": {"version": "1"}}`)
 	v.must("POST", "sys/auth/approle", `{"type": "approle"}`)
@@ -42,19 +44,9 @@ func startVault(t *testing.T) *vaultServer {
 // as calls the API with a token.
 func (v *vaultServer) as(token, method, path, body string) (status int, answer map[string]any) {
 	v.Helper()
-	q, err := http.NewRequestWithContext(context.WithoutCancel(v.Context()), method, v.URL+"/v1/"+path, strings.NewReader(body))
-	if err != nil {
-		v.Fatal(err)
-	}
-	q.Header.Set("X-Vault-Token", token)
-	resp, err := http.DefaultClient.Do(q)
-	if err != nil {
-		v.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
+	status, text := v.Request(v, token, method, path, body)
 	_ = json.Unmarshal(text, &answer)
-	return resp.StatusCode, answer
+	return status, answer
 }
 
 func (v *vaultServer) must(method, path, body string) map[string]any {
@@ -304,6 +296,78 @@ func TestVault(t *testing.T) {
 	})
 }
 
+// TestProbeTellsWhatAVaultLacks asks a Vault to which one thing after the other is done that its operator might do.
+func TestProbeTellsWhatAVaultLacks(t *testing.T) {
+	v := startVault(t)
+	probe := func(what string, change func(*VaultOptions), of func(VaultState) error, why string) {
+		t.Helper()
+		err := of(v.manager(change).Probe(t.Context()))
+		if err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", what, err, why)
+		}
+	}
+	if s := v.manager(nil).Probe(t.Context()); s.Version == "" || errors.Join(s.Address, s.Account, s.Store, s.Read) != nil {
+		t.Errorf("all is well: %+v", s)
+	}
+	if s := v.manager(func(o *VaultOptions) { o.Mount, o.Version, o.Path = "old", 1, "" }).Probe(t.Context()); errors.Join(s.Address, s.Account, s.Store, s.Read) != nil {
+		t.Errorf("a store of version 1: %+v", s)
+	}
+	address := func(s VaultState) error { return s.Address }
+	account := func(s VaultState) error { return s.Account }
+	kept := func(s VaultState) error { return s.Store }
+	probe("nobody there", func(o *VaultOptions) { o.URL = "http://127.0.0.1:1" }, address, "cannot reach Vault")
+	probe("a wrong secret id", func(o *VaultOptions) { o.SecretID = secrets.New("x") }, account, "approle_secret_id")
+	probe("an old token", func(o *VaultOptions) { o.Token = secrets.New("x") }, account, "root_token_id")
+	probe("no such store", func(o *VaultOptions) { o.Mount = "elsewhere" }, kept, "no key/value store elsewhere")
+	probe("another version", func(o *VaultOptions) { o.Mount = "old" }, kept, "of version 1")
+	probe("another folder", func(o *VaultOptions) { o.Path = "others" }, func(s VaultState) error { return s.Read }, "read below secret/data/others/")
+	v.must("PUT", "sys/seal", "")
+	m, err := NewVault(VaultOptions{URL: v.URL, Token: secrets.New(v.RootToken)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := m.Probe(t.Context()); s.Address == nil || !strings.Contains(s.Address.Error(), "sealed") {
+		t.Errorf("sealed: %+v", s)
+	}
+}
+
+// TestVaultOverTLSInANamespace has a Vault with a certificate of a private CA, everything in a namespace of it.
+func TestVaultOverTLSInANamespace(t *testing.T) {
+	v := prepareVault(t, vaulttest.StartSecure(t, "clouds/north"))
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(v.CA)
+	trusting := func(o *VaultOptions) { o.TLS, o.Namespace = &tls.Config{RootCAs: roots}, "clouds/north" }
+	certificate, key, _ := pems(t)
+	v.put("tenants/p1/web", map[string]string{"certificate": certificate, "private_key": key})
+	m := v.manager(trusting)
+	if got, err := m.Certificate(t.Context(), "vault://p1/web"); err != nil || len(got.Names) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if s := m.Probe(t.Context()); errors.Join(s.Address, s.Account, s.Store, s.Read) != nil {
+		t.Errorf("%+v", s)
+	}
+	v.must("POST", "auth/token/revoke", fmt.Sprintf(`{"token": %q}`, m.session.token.Reveal()))
+	if _, err := m.Certificate(t.Context(), "vault://p1/web"); err != nil {
+		t.Errorf("after its token was revoked: %v", err)
+	}
+	for name, c := range map[string]struct {
+		change func(*VaultOptions)
+		why    string
+	}{
+		"without its CA":            {func(o *VaultOptions) { o.TLS = nil }, "unknown authority"},
+		"with a CA of somebody":     {func(o *VaultOptions) { o.TLS = &tls.Config{RootCAs: x509.NewCertPool()} }, "unknown authority"},
+		"without its namespace":     {func(o *VaultOptions) { o.Namespace = "" }, "[vault] namespace"},
+		"in another namespace":      {func(o *VaultOptions) { o.Namespace = "clouds/south" }, "[vault] namespace"},
+		"under a name it is not of": {func(o *VaultOptions) { o.URL = strings.Replace(v.URL, "127.0.0.1", "localhost", 1) }, "match localhost"},
+	} {
+		_, err := v.manager(func(o *VaultOptions) { trusting(o); c.change(o) }).Certificate(t.Context(), "vault://p1/web")
+		wantOutage(t, err, c.why)
+		if err != nil && strings.Contains(err.Error(), "unknown authority") != (c.why == "unknown authority") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // token makes one with the root token.
 func (v *vaultServer) token(options string) string {
 	v.Helper()
@@ -318,19 +382,9 @@ func (v *vaultServer) token(options string) string {
 // wrapped answers a wrapping token for what a path answers.
 func (v *vaultServer) wrapped(path string) string {
 	v.Helper()
-	q, err := http.NewRequestWithContext(v.Context(), "POST", v.URL+"/v1/"+path, strings.NewReader("{}"))
-	if err != nil {
-		v.Fatal(err)
-	}
-	q.Header.Set("X-Vault-Token", v.RootToken)
-	q.Header.Set("X-Vault-Wrap-TTL", "60s")
-	resp, err := http.DefaultClient.Do(q)
-	if err != nil {
-		v.Fatal(err)
-	}
-	defer resp.Body.Close()
+	_, text := v.Request(v, v.RootToken, "POST", path, "{}", "X-Vault-Wrap-TTL", "60s")
 	var a vaultAnswer
-	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil || a.Wrap == nil {
+	if err := json.Unmarshal(text, &a); err != nil || a.Wrap == nil {
 		v.Fatalf("nothing wrapped: %v", err)
 	}
 	return a.Wrap.Token

@@ -193,6 +193,8 @@ func (s *vaultSession) login(ctx context.Context) error {
 	case errors.As(err, &refused) && refused.invalid, errors.Is(err, errVaultDenied):
 		return errors.New("Vault does not accept [vault] approle_role_id and approle_secret_id: they are wrong or have ended, or the secret id is wrapped " +
 			"and must be unwrapped first")
+	case errors.Is(err, errVaultAbsent):
+		return errors.New("Vault has no AppRole login: enable it as auth/approle, or see [vault] namespace")
 	case err != nil:
 		return err
 	case a.Auth == nil || a.Auth.Token == "":

@@ -69,6 +69,29 @@ func TestNotificationsTellWhatCameInForceInOrder(t *testing.T) {
 	})
 }
 
+func TestCensusCountsNotificationsThatWait(t *testing.T) {
+	eachWithNotices(t, func(t *testing.T, s *store.Store) {
+		began := time.Now()
+		check := func(want int) {
+			t.Helper()
+			c, err := s.Census(t.Context(), began)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if oldest := c.OldestNotification; c.Notifications != want || oldest.IsZero() != (want == 0) ||
+				want > 0 && (oldest.Before(began.Add(-time.Minute)) || oldest.After(time.Now())) {
+				t.Errorf("%d wait, the first since %v; want %d", c.Notifications, oldest, want)
+			}
+		}
+		made := []string{storetest.Create(t, s, "p", nil).LB.ID, storetest.Create(t, s, "p", nil).LB.ID}
+		check(0) // nothing is in force yet
+		for i, id := range made {
+			settle(t, s, id)
+			check(i + 1)
+		}
+	})
+}
+
 func TestWhatCouldNotBeMadeIsNotToldOf(t *testing.T) {
 	eachWithNotices(t, func(t *testing.T, s *store.Store) {
 		made := storetest.Create(t, s, "p", nil)

@@ -86,6 +86,21 @@ client_cert = %[2]s
 `, dir, base64.StdEncoding.EncodeToString(bundle))
 }
 
+// uploadImage makes a newer amphora image as the service's own account. What is in it does not matter here.
+func (c *smallCloud) uploadImage(t *testing.T, conf string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"octavia.conf": conf, "amphora.qcow2": "QFI\xfb newer"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(binary(t, "octavo"), "image", "upload", "-c", filepath.Join(dir, "octavia.conf"), filepath.Join(dir, "amphora.qcow2")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("octavo image upload: %v\n%s", err, out)
+	}
+}
+
 // TestDoctorAndMetricsTellHowADeploymentIs examines one that is well, and one whose controller was ended.
 func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
 	t.Parallel()
@@ -113,10 +128,14 @@ func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	for _, check := range []string{"database", "certificates", "queue", "agents", "load balancers", "keystone", "endpoint", "cloud", "flavor",
-		"management network", "agents' endpoint", "key manager"} {
+		"management network", "agents' endpoint", "key manager", "notifications", "amphorae"} {
 		if found[check].Severity != "ok" {
 			t.Errorf("%s: %+v", check, found[check])
 		}
+	}
+	cloud.uploadImage(t, conf)
+	if found, _ := examined(t, conf); found["amphorae"].Severity != "warning" || !strings.HasPrefix(found["amphorae"].Detail, "1 of 1 amphorae run another image") {
+		t.Errorf("after a newer image was uploaded: %+v", found["amphorae"])
 	}
 	text := scrape(t, figures)
 	for _, want := range []string{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,14 +30,34 @@ func TestNotificationsOutliveTheirBroker(t *testing.T) {
 	t.Parallel()
 	rabbit := rabbittest.Start(t, nil)
 	dsn, dir := dbtest.DSN(t, "mariadb"), t.TempDir()
-	var fronts []string
+	var fronts, figures, confs []string
 	var running []*controller
 	for i := range 2 {
 		front := freePort(t)
 		_, port, _ := net.SplitHostPort(front)
 		conf := strings.Replace(fmt.Sprintf(noopConf, port, "noauth", dir, dir), "sqlite:///"+dir+"/octavo.db", dsn, 1)
-		running = append(running, serve(t, conf+fmt.Sprintf(newsConf, fmt.Sprint("node", i), rabbit.URL(""))))
+		figures = append(figures, freePort(t))
+		confs = append(confs, conf+"metrics_address = "+figures[i]+"\n"+fmt.Sprintf(newsConf, fmt.Sprint("node", i), rabbit.URL("")))
+		running = append(running, serve(t, confs[i]))
 		fronts = append(fronts, front)
+	}
+	measured := func(want ...string) {
+		t.Helper()
+		eventually(t, time.Minute, "the metrics tell", func() error {
+			for _, w := range want {
+				if text := scrape(t, figures[1]); !regexp.MustCompile(`(?m)^` + w + `$`).MatchString(text) {
+					return fmt.Errorf("they lack %s:\n%s", w, text)
+				}
+			}
+			return nil
+		})
+	}
+	diagnosed := func(severity, detail string) {
+		t.Helper()
+		found, _ := examined(t, confs[1])
+		if f := found["message broker"]; f.Severity != severity || !strings.Contains(f.Detail, detail) || strings.Contains(f.Detail, rabbittest.Password) {
+			t.Errorf("octavo doctor says of the broker: %+v, want %s and %q", f, severity, detail)
+		}
 	}
 	var want []string
 	made := createQuick(t, fronts[0], "before")
@@ -45,6 +66,9 @@ func TestNotificationsOutliveTheirBroker(t *testing.T) {
 	if got := news(t, rabbit.Take(t, "news.info", 2)); !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
+
+	measured("octavo_broker_up 1", "octavo_notifications_waiting 0", "octavo_notifications_age_seconds 0")
+	diagnosed("ok", "queue news.info holds 0 messages")
 
 	rabbit.Kill(t)
 	want = nil
@@ -55,11 +79,17 @@ func TestNotificationsOutliveTheirBroker(t *testing.T) {
 	_ = running[0].cmd.Process.Kill()
 	deleteQuick(t, fronts[1], made)
 	want = append(want, made+" delete renamed")
+	measured("octavo_broker_up 0", "octavo_notifications_waiting 6", `octavo_notifications_age_seconds \d.*[1-9].*`)
+	diagnosed("failure", "connection refused")
+	if found, _ := examined(t, confs[1]); !strings.HasPrefix(found["notifications"].Detail, "6 wait") {
+		t.Errorf("octavo doctor says of the notifications: %+v", found["notifications"])
+	}
 	rabbit.Start(t)
 	got := news(t, rabbit.Take(t, "news.info", len(want)))
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	measured("octavo_broker_up 1", "octavo_notifications_waiting 0")
 	running[1].end(t)
 	if log := running[1].log.tail(1 << 20); strings.Contains(log, rabbittest.Password) || strings.Contains(log, "level=ERROR") {
 		t.Errorf("it logged:\n%s", log)

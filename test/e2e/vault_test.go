@@ -29,10 +29,24 @@ kv_path = tenants
 // TestCertificatesFromVault serves with certificates of Vault's, and goes on when Vault is sealed.
 func TestCertificatesFromVault(t *testing.T) {
 	t.Parallel()
-	vault := vaulttest.Start(t)
+	serveFromVault(t, vaulttest.Start(t), "")
+}
+
+// TestCertificatesFromAVaultOfAPrivateCA has everything in a namespace as well.
+func TestCertificatesFromAVaultOfAPrivateCA(t *testing.T) {
+	t.Parallel()
+	vault := vaulttest.StartSecure(t, "clouds/north")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, vault.CA, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serveFromVault(t, vault, "use_ssl = true\nssl_ca_crt_file = "+file+"\nnamespace = clouds/north\n")
+}
+
+func serveFromVault(t *testing.T, vault vaulttest.Server, more string) {
 	operate := func(method, path, body string) {
 		t.Helper()
-		if said, status := bareRequest(t, method, vault.URL+"/v1/"+path, body, "X-Vault-Token", vault.RootToken); status/100 != 2 {
+		if status, said := vault.Request(t, vault.RootToken, method, path, body); status/100 != 2 {
 			t.Fatalf("%s: %d %s", path, status, said)
 		}
 	}
@@ -46,7 +60,8 @@ func TestCertificatesFromVault(t *testing.T) {
 	front, dir := freePort(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(front)
 	conf := strings.Replace(fmt.Sprintf(noopConf, port, "noauth", dir, dir), "cert_manager = noop_cert_manager\n", "", 1)
-	c := serve(t, conf+fmt.Sprintf(vaultConf, vault.URL, vault.RootToken))
+	conf += fmt.Sprintf(vaultConf, vault.URL, vault.RootToken) + more
+	c := serve(t, conf)
 	id := createQuick(t, front, "secure")
 	listen := func(port int, ref string) (string, int) {
 		return bareRequest(t, "POST", "http://"+front+"/v2.0/lbaas/listeners", fmt.Sprintf(
@@ -62,7 +77,13 @@ func TestCertificatesFromVault(t *testing.T) {
 	}
 	activeQuick(t, front, id)
 
+	if found, _ := examined(t, conf); found["key manager"].Severity != "ok" {
+		t.Errorf("while all is well: %+v", found["key manager"])
+	}
 	operate("PUT", "sys/seal", "")
+	if found, code := examined(t, conf); code != 2 || found["key manager"].Severity != "failure" || !strings.Contains(found["key manager"].Detail, "sealed") {
+		t.Errorf("while Vault is sealed: exit code %d, %+v", code, found["key manager"])
+	}
 	if said, status := listen(445, "vault://"+ours+"/web"); status != 503 || !strings.Contains(said, "key manager does not answer") {
 		t.Errorf("a new listener while Vault is sealed: %d %s, want 503", status, said)
 	}

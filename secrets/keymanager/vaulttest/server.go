@@ -19,6 +19,8 @@ const rootToken, unsealKey = "root", "5ea1"
 // vault is as much of Vault as the tests use: key/value stores of both versions, AppRole, tokens that end, policies, and
 // sealing.
 type vault struct {
+	namespace string // all of it is in this one; empty for none
+
 	mu       sync.Mutex
 	sealed   bool
 	mounts   map[string]string // versions by name
@@ -46,8 +48,8 @@ type token struct {
 	ttl        time.Duration
 }
 
-func newVault() *vault {
-	return &vault{mounts: map[string]string{}, values: map[string]any{}, policies: map[string][]rule{}, roles: map[string]*role{},
+func newVault(namespace string) *vault {
+	return &vault{namespace: namespace, mounts: map[string]string{}, values: map[string]any{}, policies: map[string][]rule{}, roles: map[string]*role{},
 		tokens: map[string]*token{rootToken: {policies: []string{"root"}}}}
 }
 
@@ -75,8 +77,13 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	defer v.mu.Unlock()
 	var b body
 	_ = json.NewDecoder(q.Body).Decode(&b)
-	answer, err := v.answer(q, strings.TrimPrefix(q.URL.Path, "/v1/"), b)
+	path := strings.TrimPrefix(q.URL.Path, "/v1/")
 	w.Header().Set("Content-Type", "application/json")
+	if path == "sys/health" {
+		v.health(w, q)
+		return
+	}
+	answer, err := v.answer(q, path, b)
 	switch r, refused := err.(refusal); {
 	case refused:
 		w.WriteHeader(r.status)
@@ -90,6 +97,19 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
+// health tells how the server is to anybody, but not within a namespace.
+func (v *vault) health(w http.ResponseWriter, q *http.Request) {
+	switch {
+	case q.Header.Get("X-Vault-Namespace") != "":
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"errors": []string{"unsupported path"}})
+		return
+	case v.sealed:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"initialized": true, "sealed": v.sealed, "standby": false, "version": "1.15.0"})
+}
+
 func (v *vault) answer(q *http.Request, path string, b body) (map[string]any, error) {
 	if path == "sys/unseal" && b.text("key") == unsealKey {
 		v.sealed = false
@@ -97,6 +117,9 @@ func (v *vault) answer(q *http.Request, path string, b body) (map[string]any, er
 	}
 	if v.sealed {
 		return nil, refusal{http.StatusServiceUnavailable, "Vault is sealed"}
+	}
+	if strings.Trim(q.Header.Get("X-Vault-Namespace"), "/") != v.namespace && path != "sys/seal" {
+		return nil, refusal{http.StatusNotFound, "no handler for route " + path + ". route entry not found."}
 	}
 	if path == "auth/approle/login" {
 		return v.login(b)
@@ -114,6 +137,9 @@ func (v *vault) answer(q *http.Request, path string, b body) (map[string]any, er
 			t.until = t.end
 		}
 		return auth(q.Header.Get("X-Vault-Token"), t), nil
+	}
+	if mount, asked := strings.CutPrefix(path, "sys/internal/ui/mounts/"); asked {
+		return v.mount(mount, t)
 	}
 	if slices.Contains(t.policies, "root") && (strings.HasPrefix(path, "sys/") || strings.HasPrefix(path, "auth/")) {
 		return v.operate(path, b)
@@ -192,6 +218,18 @@ func (r *role) about(what string) map[string]any {
 	id := uuid.NewString()
 	r.secrets[id] = true
 	return map[string]any{"data": map[string]any{"secret_id": id}}
+}
+
+// mount tells what an engine is to those who may use anything in it.
+func (v *vault) mount(name string, t *token) (map[string]any, error) {
+	usable := slices.Contains(t.policies, "root")
+	for _, p := range t.policies {
+		usable = usable || slices.ContainsFunc(v.policies[p], func(r rule) bool { return strings.HasPrefix(r.path, name+"/") })
+	}
+	if v.mounts[name] == "" || !usable {
+		return nil, denied
+	}
+	return map[string]any{"data": map[string]any{"type": "kv", "options": map[string]any{"version": v.mounts[name]}}}, nil
 }
 
 var policyPath = regexp.MustCompile(`path "([^"]*)" \{ capabilities = \[([^\]]*)\] \}`)
