@@ -62,7 +62,7 @@ func planSettings(cfg *config.Config) plan.Settings {
 		ManagementGroups: c.SecurityGroups, Image: plan.Image{Tag: c.ImageTag, Owner: c.ImageOwner}, FlavorID: c.FlavorID,
 		KeyName: c.SSHKeyName, AvailabilityZone: n.AvailabilityZone, DeadAfter: h.HeartbeatTimeout,
 		BootTimeout:  time.Duration(cfg.HaproxyAmphora.ConnectionMaxRetries) * cfg.HaproxyAmphora.ConnectionRetry,
-		VRRPInterval: cfg.KeepalivedVRRP.AdvertInterval, PretendDelay: cfg.Octavo.NoopDelay,
+		VRRPInterval: cfg.KeepalivedVRRP.AdvertInterval, PretendDelay: cfg.Octavo.NoopDelay, ProviderTimeout: cfg.Octavo.ProviderTimeout,
 		Logging: logging(cfg),
 	}
 	if c.VolumeDriver == "volume_cinder_driver" {

@@ -137,4 +137,6 @@ type Octavo struct {
 	NoopDelay     time.Duration `key:"noop_delay" default:"0" min:"0" doc:"Seconds until a change is in force where nothing serves load balancers: with noop drivers and providers."`
 
 	OutsideProviders []string `key:"outside_providers" doc:"Those of enabled_provider_drivers that are programs outside of the service: they say over the sockets of [driver_agent] what is in force. A noop provider in this list settles when it is told to."`
+
+	ProviderTimeout time.Duration `key:"provider_timeout" default:"900" min:"1" doc:"Seconds that such a program may be silent about what it is to do, until the load balancer is in ERROR; it is ACTIVE again as soon as the program says so."`
 }

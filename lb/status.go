@@ -13,6 +13,11 @@ const (
 	Deleted       ProvisioningStatus = "DELETED"
 )
 
+// Pending tells of a status that waits for something to come in force.
+func (s ProvisioningStatus) Pending() bool {
+	return s == PendingCreate || s == PendingUpdate || s == PendingDelete
+}
+
 // OperatingStatus tells what was observed in the data plane.
 type OperatingStatus string
 

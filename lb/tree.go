@@ -14,6 +14,28 @@ type Tree struct {
 	Secrets []Secret
 }
 
+// Children calls a function with every object below the load balancer.
+func (t *Tree) Children(do func(*Meta)) {
+	for i := range t.Listeners {
+		do(&t.Listeners[i].Meta)
+	}
+	for i := range t.Pools {
+		do(&t.Pools[i].Meta)
+	}
+	for i := range t.Members {
+		do(&t.Members[i].Meta)
+	}
+	for i := range t.Monitors {
+		do(&t.Monitors[i].Meta)
+	}
+	for i := range t.Policies {
+		do(&t.Policies[i].Meta)
+	}
+	for i := range t.Rules {
+		do(&t.Rules[i].Meta)
+	}
+}
+
 // Listener returns the listener with that id, nil if there is none or it is being deleted. So do the methods below.
 func (t *Tree) Listener(id string) *Listener {
 	return live(t.Listeners, id, func(o *Listener) *Meta { return &o.Meta })

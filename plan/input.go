@@ -21,6 +21,8 @@ type Input struct {
 	Pretend bool
 	// Outside tells that a program outside of the service serves it, and says by itself what is in force.
 	Outside bool
+	// Awaited is since when that program has been silent about what is wanted.
+	Awaited time.Time
 
 	Now time.Time
 	// Watching is since when reports are taken in without a gap, as far as this process knows: silence before it proves
@@ -127,6 +129,8 @@ type Settings struct {
 	SilentShare float64
 	// PretendDelay is how long a generation takes to be in force where nothing serves it.
 	PretendDelay time.Duration
+	// ProviderTimeout is how long a program outside of the service may be silent about what is wanted.
+	ProviderTimeout time.Duration
 	// VRRPInterval is the time between a master's advertisements.
 	VRRPInterval time.Duration
 	// Logging is what agents are told about logs; nil for none. A change is seen by an amphora with the next generation.
@@ -158,7 +162,7 @@ func (s Settings) WithDefaults() Settings {
 		standard time.Duration
 	}{
 		{&s.DeadAfter, time.Minute}, {&s.BootTimeout, 5 * time.Minute}, {&s.ApplyTimeout, 2 * time.Minute}, {&s.Drain, 5 * time.Second},
-		{&s.StableAfter, time.Hour}, {&s.VRRPInterval, time.Second},
+		{&s.StableAfter, time.Hour}, {&s.VRRPInterval, time.Second}, {&s.ProviderTimeout, 15 * time.Minute},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.standard

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/octavo-lb/octavo/lb"
@@ -23,7 +24,7 @@ func Next(in Input) []Step {
 	}
 	switch {
 	case in.Tree.LB.Deleting && in.Outside && in.Tree.LB.Told != lb.Deleted:
-		// Whoever serves it still has the VIP.
+		p.await() // whoever serves it still has the VIP
 	case in.Tree.LB.Deleting:
 		p.removeAll()
 	case in.Outside:
@@ -116,9 +117,38 @@ func (p *planner) leave() {
 	if !placed(b) && !p.done(EnsureVIP{Port: VIPPort(b, nil), Owned: b.VipPortOwned || b.VipPortID == nil}) {
 		return
 	}
-	if b.Failure != "" {
+	p.await()
+}
+
+// await gives a program outside of the service its time to say what became of what is wanted. After that its silence is the
+// failure, which ends when it speaks: nobody else knows what is in force.
+func (p *planner) await() {
+	waits, called := p.awaited()
+	until := p.Awaited.Add(p.Settings.ProviderTimeout)
+	switch {
+	case waits && p.Now.Before(until):
+		p.also(Wait{Until: until, For: "the word of provider " + p.Tree.LB.Provider})
+	case waits:
+		if called {
+			p.done(Forsake{})
+		}
+		p.report(fmt.Sprintf("provider %s has not said for %v what became of this: is its program running?", p.Tree.LB.Provider, p.Settings.ProviderTimeout), true)
+		return
+	}
+	if p.Tree.LB.Failure != "" {
 		p.also(SetInForce{Generation: p.CloudGeneration}) // the failure is over; nothing new is in force by that
 	}
+}
+
+// awaited tells whether anything is pending, and whether its provider has called anything that.
+func (p *planner) awaited() (waits, called bool) {
+	b := p.Tree.LB
+	b.Failure = "" // which would hide it
+	waits, called = b.Provisioning().Pending(), b.Told.Pending()
+	p.Tree.Children(func(m *lb.Meta) {
+		waits, called = waits || m.Provisioning(&b).Pending(), called || m.Told.Pending()
+	})
+	return waits, called
 }
 
 // foundation is what all amphorae stand on: the addresses and the security group.

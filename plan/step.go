@@ -120,6 +120,9 @@ type Wait struct {
 	For   string
 }
 
+// Forsake gives up waiting for a provider outside of the process to end what it called pending.
+type Forsake struct{}
+
 // Report tells of something that keeps the load balancer from being in force and that no step can change.
 type Report struct {
 	Reason string
@@ -127,6 +130,7 @@ type Report struct {
 	User bool
 }
 
+func (s Forsake) String() string            { return "forsake the provider's pending words" }
 func (s ReadSubnet) String() string         { return "read subnet " + s.ID }
 func (s EnsureGroup) String() string        { return "ensure security group " + s.Group.Name }
 func (s EnsureServerGroup) String() string  { return "ensure server group " + s.Name }

@@ -11,30 +11,32 @@ type Progress struct {
 	Generation         int64
 	CloudGeneration    int64
 	ObservedGeneration int64
-	Failure            string
-	FailureAt          *time.Time
-	NextTryAt          *time.Time
-	Failures           int // in a row
-	DueAt              *time.Time
-	WakeSeq            int64
-	LeaseOwner         string
-	LeaseToken         int64
-	LeaseUntil         *time.Time
+	// AwaitedSince is when what is wanted was changed last, or a provider outside of the process last said something.
+	AwaitedSince *time.Time
+	Failure      string
+	FailureAt    *time.Time
+	NextTryAt    *time.Time
+	Failures     int // in a row
+	DueAt        *time.Time
+	WakeSeq      int64
+	LeaseOwner   string
+	LeaseToken   int64
+	LeaseUntil   *time.Time
 }
 
 // Progress reads how far a load balancer has come. ErrNotFound.
 func (s *Store) Progress(ctx context.Context, lbID string) (Progress, error) {
 	var p Progress
-	var failureAt, nextTryAt, dueAt, leaseUntil nullTime
+	var failureAt, nextTryAt, dueAt, leaseUntil, awaited nullTime
 	err := s.read.row(ctx, `SELECT "generation", "cloud_generation", "observed_generation", "failure", "failure_at",`+
-		` "next_try_at", "failures", "due_at", "wake_seq", "lease_owner", "lease_token", "lease_until"`+
+		` "next_try_at", "failures", "due_at", "wake_seq", "lease_owner", "lease_token", "lease_until", "awaited_since"`+
 		` FROM "load_balancer" WHERE "id" = ?`, []any{lbID},
 		&p.Generation, &p.CloudGeneration, &p.ObservedGeneration, &p.Failure, &failureAt,
-		&nextTryAt, &p.Failures, &dueAt, &p.WakeSeq, &p.LeaseOwner, &p.LeaseToken, &leaseUntil)
+		&nextTryAt, &p.Failures, &dueAt, &p.WakeSeq, &p.LeaseOwner, &p.LeaseToken, &leaseUntil, &awaited)
 	if err != nil {
 		return Progress{}, fmt.Errorf("cannot read the progress of load balancer %s: %w", lbID, err)
 	}
-	p.FailureAt, p.NextTryAt, p.DueAt, p.LeaseUntil = failureAt.t, nextTryAt.t, dueAt.t, leaseUntil.t
+	p.FailureAt, p.NextTryAt, p.DueAt, p.LeaseUntil, p.AwaitedSince = failureAt.t, nextTryAt.t, dueAt.t, leaseUntil.t, awaited.t
 	return p, nil
 }
 

@@ -15,7 +15,7 @@ import (
 var kept = map[string][]string{
 	"load_balancer": {"generation", "created", "deleting", "told", "topology", "observed_generation", "failure", "vip_port_owned",
 		"cloud_generation", "failures", "failure_at", "next_try_at", "due_at", "wake_seq", "lease_owner", "lease_token",
-		"lease_until", "converged"},
+		"lease_until", "converged", "awaited_since"},
 	"listener":       {"generation", "created", "deleting", "told"},
 	"pool":           {"generation", "created", "deleting", "told"},
 	"member":         {"generation", "created", "deleting", "told", "loadbalancer_id", "pool_id"},

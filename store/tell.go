@@ -62,7 +62,52 @@ func (tx *Tx) Tell(ctx context.Context, words []Word) error {
 			return err
 		}
 	}
+	if err := tx.heard(ctx, b, words); err != nil {
+		return err
+	}
 	return tx.reconcileWords(ctx, b)
+}
+
+// heard notes that the provider is there, by which it has time again for what it has not said yet. A worker looks when that
+// is over.
+func (tx *Tx) heard(ctx context.Context, b *balancer, words []Word) error {
+	_, err := tx.r.exec(ctx, `UPDATE "load_balancer" SET "awaited_since" = ? WHERE "id" = ?`, formatTime(tx.now), b.id)
+	if err != nil {
+		return err
+	}
+	var failure string
+	if err := tx.r.row(ctx, `SELECT "failure" FROM "load_balancer" WHERE "id" = ?`, []any{b.id}, &failure); err != nil {
+		return err
+	}
+	if failure != "" {
+		tx.Wake()
+		return tx.ClearFailure(ctx)
+	}
+	if slices.ContainsFunc(words, func(w Word) bool { return w.Provisioning.Pending() }) {
+		tx.Wake()
+	}
+	return nil
+}
+
+// Forsake makes ERROR of what the provider has called pending and then not spoken of any more: of objects below the load
+// balancer, until it speaks of them again; a load balancer's word becomes void.
+func (tx *Tx) Forsake(ctx context.Context) error {
+	b, err := tx.locked()
+	if err != nil {
+		return err
+	}
+	for _, t := range append([]*table{balancers}, childTables...) {
+		instead := lb.ProvError
+		if t == balancers {
+			instead = ""
+		}
+		_, err := tx.r.exec(ctx, `UPDATE `+quote(t.name)+` SET "told" = ? WHERE `+quote(t.owner)+` = ? AND "told" LIKE 'PENDING%'`, string(instead), b.id)
+		if err != nil {
+			return fmt.Errorf("cannot forsake the words of the provider of load balancer %s: %w", b.id, err)
+		}
+	}
+	b.news = true
+	return nil
 }
 
 func (tx *Tx) tellChild(ctx context.Context, b *balancer, w Word) error {

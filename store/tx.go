@@ -226,7 +226,8 @@ func (tx *Tx) schedule(ctx context.Context, b *balancer) error {
 	}
 	statement := `UPDATE "load_balancer" SET "due_at" = ?, "wake_seq" = "wake_seq" + 1`
 	if b.desired {
-		_, err := tx.r.exec(ctx, statement+`, "generation" = ?, "told" = ''`+noFailure+` WHERE "id" = ?`, formatTime(due), b.generation, b.id)
+		_, err := tx.r.exec(ctx, statement+`, "generation" = ?, "told" = '', "awaited_since" = ?`+noFailure+` WHERE "id" = ?`, formatTime(due), b.generation,
+			formatTime(tx.now), b.id)
 		return err
 	}
 	_, err := tx.r.exec(ctx, statement+` WHERE "id" = ?`, formatTime(due), b.id)

@@ -87,8 +87,8 @@ func insertRows[T Resource](ctx context.Context, tx *Tx, t *table, objects []*T)
 func (tx *Tx) extraColumns(t *table) (names []string, values []any) {
 	switch {
 	case t == balancers:
-		return []string{"cloud_generation", "failures", "due_at", "wake_seq", "lease_owner", "lease_token"},
-			[]any{0, 0, formatTime(tx.now), 1, "", 0}
+		return []string{"cloud_generation", "failures", "due_at", "wake_seq", "lease_owner", "lease_token", "awaited_since"},
+			[]any{0, 0, formatTime(tx.now), 1, "", 0, formatTime(tx.now)}
 	case t.extra:
 		return []string{t.owner}, []any{tx.balance.id}
 	}

@@ -105,6 +105,9 @@ func (r *run) load(ctx context.Context) error {
 		Seen: plan.Seen{Subnets: map[string]plan.Subnet{}, Servers: map[string]plan.Server{}},
 		Done: map[string]bool{}, Held: map[string]bool{},
 	}
+	if r.in.Awaited = r.memory.since; progress.AwaitedSince != nil {
+		r.in.Awaited = *progress.AwaitedSince
+	}
 	if r.lease.TakenOver {
 		r.wake = now.Add(r.LeaseTTL) // whoever had it may have told the cloud something that it does only now
 	}

@@ -49,6 +49,8 @@ func (r *run) do(ctx context.Context, step plan.Step) error {
 			r.wake = s.Until
 		}
 		return nil
+	case plan.Forsake:
+		return r.forsake(ctx)
 	case plan.Report:
 		r.problems = append(r.problems, problem{text: s.Reason, user: s.User})
 		return nil
@@ -128,6 +130,19 @@ func (r *run) setInForce(ctx context.Context, s plan.SetInForce) error {
 		return tx.SetFailure(ctx, "", r.Clock())
 	}, func() {
 		r.in.CloudGeneration, r.in.Tree.LB.Failure = s.Generation, ""
+	})
+}
+
+func (r *run) forsake(ctx context.Context) error {
+	return r.write(ctx, func(tx *store.Tx) error { return tx.Forsake(ctx) }, func() {
+		if b := &r.in.Tree.LB; b.Told.Pending() {
+			b.Told = ""
+		}
+		r.in.Tree.Children(func(m *lb.Meta) {
+			if m.Told.Pending() {
+				m.Told = lb.ProvError
+			}
+		})
 	})
 }
 

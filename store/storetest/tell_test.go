@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/store"
@@ -86,6 +87,56 @@ func TestWordsOfAProvider(t *testing.T) {
 		statuses(t, s, id, lb.PendingUpdate, lb.Active, lb.PendingUpdate)
 		tell(t, s, id, store.Word{Kind: store.LoadBalancer, ID: id, Provisioning: lb.Active, Generation: before + 1})
 		statuses(t, s, id, lb.Active, lb.Active, lb.Active)
+	})
+}
+
+// What a provider has called pending and does not speak of any more can be ended, and its next word counts again.
+func TestAProviderThatStaysAway(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		made := storetest.Create(t, s, "p", nil)
+		id, pool := made.LB.ID, made.Pools[0].ID
+		since := func() time.Time {
+			t.Helper()
+			p, err := s.Progress(ctx, id)
+			if err != nil || p.AwaitedSince == nil {
+				t.Fatalf("awaited since %v (%v)", p.AwaitedSince, err)
+			}
+			return *p.AwaitedSince
+		}
+		word := func(k store.Kind, id string, p lb.ProvisioningStatus) store.Word {
+			return store.Word{Kind: k, ID: id, Provisioning: p}
+		}
+		later := func(what string, before time.Time) time.Time {
+			t.Helper()
+			now := since()
+			if !now.After(before) {
+				t.Errorf("%s does not give the provider more time: %v, %v before", what, now, before)
+			}
+			return now
+		}
+		created := since()
+		tell(t, s, id, word(store.LoadBalancer, id, lb.Active))
+		told := later("a word", created)
+		write(t, s, id, func(tx *store.Tx) error { return tx.Touch(ctx, id) })
+		later("a write", told)
+		tell(t, s, id, word(store.LoadBalancer, id, lb.PendingUpdate), word(store.Pool, pool, lb.PendingUpdate))
+		statuses(t, s, id, lb.PendingUpdate, lb.Active, lb.PendingUpdate)
+
+		write(t, s, id, func(tx *store.Tx) error {
+			return errors.Join(tx.Forsake(ctx), tx.SetFailure(ctx, "nobody is there", time.Now().Add(time.Hour)))
+		})
+		statuses(t, s, id, lb.ProvError, lb.Active, lb.ProvError)
+		tell(t, s, id, word(store.Listener, made.Listeners[0].ID, lb.Active))
+		statuses(t, s, id, lb.PendingUpdate, lb.Active, lb.ProvError)
+		if due, some, err := s.NextDue(ctx); err != nil || !some || due.After(time.Now().Add(time.Minute)) {
+			t.Errorf("no worker is called to await the rest: %v %v %v", due, some, err)
+		}
+		tell(t, s, id, word(store.Pool, pool, lb.Active), word(store.LoadBalancer, id, lb.Active))
+		statuses(t, s, id, lb.Active, lb.Active, lb.Active)
+		if p, err := s.Progress(ctx, id); err != nil || p.Failure != "" {
+			t.Errorf("the failure is still %q (%v)", p.Failure, err)
+		}
 	})
 }
 

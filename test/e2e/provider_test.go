@@ -232,3 +232,70 @@ func TestAProviderOutsideOfTheProcess(t *testing.T) {
 		t.Error("the socket is still there")
 	}
 }
+
+// TestAProviderThatStaysAwayLeavesNothingPending has one that is silent, says something, and is silent again.
+func TestAProviderThatStaysAwayLeavesNothingPending(t *testing.T) {
+	t.Parallel()
+	front := freePort(t)
+	dir, err := os.MkdirTemp("", "octavo-") // the paths of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	_, port, _ := net.SplitHostPort(front)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	c := serve(t, fmt.Sprintf(noopConf, port, "noauth", dir, dir)+fmt.Sprintf("outside_providers = noop_driver\nprovider_timeout = 3\n"+
+		"[driver_agent]\nstatus_socket_path = %s\nstats_socket_path = %s\nget_socket_path = %s\n", at("a"), at("b"), at("c")))
+	u := caller{t, "http://" + front + "/v2.0/lbaas/"}
+	lib := startLibrary(t, at("a"), at("b"), at("c"))
+	record := func(id, provisioning string) []any {
+		return []any{map[string]any{"id": id, "provisioning_status": provisioning}}
+	}
+	becomes := func(path, want string) {
+		t.Helper()
+		eventually(t, 20*time.Second, path+" is "+want, func() error {
+			if got := u.call("GET", path, "", 200)["provisioning_status"]; got != want {
+				return fmt.Errorf("it is %v", got)
+			}
+			return nil
+		})
+	}
+
+	made := u.call("POST", "loadbalancers", `{"loadbalancer": {"vip_network_id": "6b8f5b6e-0000-4000-8000-000000000001",
+		"vip_subnet_id": "6b8f5b6e-0000-4000-8000-000000000002", "pools": [{"name": "p", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"}]}}`, 201)
+	id := made["id"].(string)
+	path, pool := "loadbalancers/"+id, first(made["pools"])["id"].(string)
+	u.is(path, "PENDING_CREATE OFFLINE")
+	becomes(path, "ERROR")
+	becomes("pools/"+pool, "ERROR")
+	if said := c.log.tail(1 << 20); !strings.Contains(said, "provider noop_driver has not said for 3s what became of this") {
+		t.Errorf("the reason is not told:\n%s", said)
+	}
+	lib.tell(map[string]any{"loadbalancers": record(id, "ACTIVE")})
+	becomes(path, "ACTIVE")
+	becomes("pools/"+pool, "ACTIVE")
+
+	// One that is at it and says so has time; then it goes away.
+	u.call("PUT", "pools/"+pool, `{"pool": {"name": "q"}}`, 200)
+	for range 4 {
+		lib.tell(map[string]any{"pools": record(pool, "PENDING_UPDATE")})
+		time.Sleep(time.Second)
+		u.is("pools/"+pool, "PENDING_UPDATE OFFLINE")
+	}
+	becomes("pools/"+pool, "ERROR")
+	becomes(path, "ERROR")
+	lib.tell(map[string]any{"loadbalancers": record(id, "ACTIVE"), "pools": record(pool, "ACTIVE")})
+	becomes(path, "ACTIVE")
+	becomes("pools/"+pool, "ACTIVE")
+
+	u.call("DELETE", path+"?cascade=true", "", 204)
+	becomes(path, "ERROR")
+	lib.tell(map[string]any{"loadbalancers": record(id, "DELETED")})
+	eventually(t, 10*time.Second, "it is gone", func() error {
+		if list := u.call("GET", "loadbalancers", "", 200)["loadbalancers"].([]any); len(list) > 0 {
+			return fmt.Errorf("%v", list)
+		}
+		return nil
+	})
+	c.end(t)
+}

@@ -1,0 +1,1 @@
+ALTER TABLE load_balancer ADD COLUMN awaited_since ${time};
