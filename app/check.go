@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/octavo-lb/octavo/api"
-	"github.com/octavo-lb/octavo/ca"
 	"github.com/octavo-lb/octavo/config"
 )
 
@@ -49,7 +48,7 @@ func checkFiles(cfg *config.Config, files []string) []error {
 	}
 	own, err := caOptions(cfg, silent())
 	if err == nil {
-		err = ca.CheckOperator(own)
+		err = checkOwn(own)
 	}
 	note(err)
 	_, err = newNotices(cfg, silent())

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -54,7 +53,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	tellUnused(cfg, log)
-	s := &server{cfg: cfg, roles: roles, log: log, reopen: reopen, version: o.Version}
+	s := &server{cfg: cfg, sources: o.Config, roles: roles, log: log, reopen: reopen, version: o.Version}
 	defer s.close()
 	if err := s.prepare(ctx, o.Config.Files); err != nil {
 		return err
@@ -78,6 +77,7 @@ func tellUnused(cfg *config.Config, log *slog.Logger) {
 // server is a controller with its sockets.
 type server struct {
 	cfg     *config.Config
+	sources config.Sources // of cfg
 	roles   roles
 	log     *slog.Logger
 	reopen  func() error // of the log file
@@ -267,26 +267,6 @@ func (s *server) run(ctx context.Context) error {
 	}
 	c.add(s.obeyHangups)
 	return c.run(ctx)
-}
-
-// obeyHangups reads the policy again and opens the log file again at each SIGHUP.
-func (s *server) obeyHangups(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangups:
-		}
-		if err := s.reopen(); err != nil {
-			s.log.Error("cannot open the log file again", "err", err)
-		}
-		if s.policy != nil {
-			s.policy.Reload()
-		}
-	}
 }
 
 // close closes what run has not taken over.

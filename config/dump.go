@@ -88,6 +88,17 @@ func (c *Config) Hash() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+// Differences are the names of keys, as "[section] key", whose values are not the same in two configurations.
+func (c *Config) Differences(other *Config) (names []string) {
+	for _, o := range options() {
+		value := func(c *Config) string { return revealed(reflect.ValueOf(c).Elem().FieldByIndex(o.index)) }
+		if value(c) != value(other) {
+			names = append(names, o.name())
+		}
+	}
+	return names
+}
+
 func (c *Config) write(w io.Writer, wanted func(*option) bool) error {
 	section := ""
 	for _, o := range options() {

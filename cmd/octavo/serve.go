@@ -33,7 +33,8 @@ func serve() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a controller of a cloud, as octavia.conf says",
 		Long: `Runs API, worker, health manager and housekeeping in one process, or those of them that --roles names. Any number of
-controllers work on one database. SIGHUP reads the policy and opens the log file again; SIGTERM ends what is at hand first.`,
+controllers work on one database. SIGHUP reads the policy and the operator's own certificates again, tells which
+other keys were changed, and opens the log file again; SIGTERM ends what is at hand first.`,
 		Args: cobra.NoArgs,
 	}
 	sources := configFlags(c)

@@ -3,9 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -155,4 +158,74 @@ func TestEveryCAIsReplacedUnderTraffic(t *testing.T) {
 		return nil
 	})
 	tr.mustNotHaveFailed(t, 1000)
+}
+
+// TestHangupTakesOverTheOperatorsCertificates changes octavia.conf, and what it names, under a running controller: first
+// wrongly, then well.
+func TestHangupTakesOverTheOperatorsCertificates(t *testing.T) {
+	t.Parallel()
+	front, dir := freePort(t), t.TempDir()
+	_, port, _ := net.SplitHostPort(front)
+	changing := filepath.Join(dir, "certificates.conf")
+	change := func(conf string) {
+		t.Helper()
+		if err := os.WriteFile(changing, []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := operatorsConf(t)
+	change(first)
+	base := fmt.Sprintf(noopConf, port, "noauth", dir, dir)
+	c := serve(t, base, "-c", changing)
+	shown := func() string {
+		t.Helper()
+		out, err := exec.Command(binary(t, "octavo"), "certs", "show", "-c", c.cmd.Args[3], "-c", changing).CombinedOutput()
+		if err != nil {
+			t.Fatalf("octavo certs show: %v\n%s", err, out)
+		}
+		return string(out)
+	}
+	// hangup answers what the controller says from then on, as soon as that has a word in it.
+	hangup := func(word string) (said string) {
+		t.Helper()
+		before := len(c.log.tail(1 << 20))
+		if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 20*time.Second, "the controller says "+word, func() error {
+			if said = c.log.tail(1 << 20)[before:]; !strings.Contains(said, word) {
+				return fmt.Errorf("it says %q", said)
+			}
+			return nil
+		})
+		return said
+	}
+	before := shown()
+	if said := hangup("was read again"); strings.Contains(said, "ca-") || strings.Contains(said, "restart") {
+		t.Errorf("when nothing was changed: %s", said)
+	}
+
+	change(first + "[octavo]\nworkers = many\n")
+	hangup("[octavo] workers = many")
+	change(strings.Replace(first, "geheim", "falsch", 1))
+	if said := hangup("[certificates] ca_certificate, ca_private_key and ca_private_key_passphrase: the issuing CA's private key"); strings.Contains(said, "falsch") {
+		t.Errorf("it shows the passphrase: %s", said)
+	}
+	change(regexp.MustCompile(`client_cert = .*`).ReplaceAllString(first, "client_cert = /missing.pem"))
+	hangup("[haproxy_amphora] client_cert: ")
+	change(first)
+	if now := shown(); now != before {
+		t.Errorf("wrong values have changed something:\n%s\nwas\n%s", now, before)
+	}
+
+	change(operatorsConf(t) + "[octavo]\nworkers = 7\n[api_settings]\nallow_sorting = false\n")
+	said := hangup("was read again")
+	if strings.Count(said, "ca-") != 2 || !strings.Contains(said, `keys="[api_settings] allow_sorting; [octavo] workers"`) {
+		t.Errorf("after two new CAs and two other keys: %s", said)
+	}
+	if now := shown(); strings.Count(now, "ca-") != strings.Count(before, "ca-")+2 {
+		t.Errorf("the new CAs are not there:\n%s", now)
+	}
+	createQuick(t, front, "still served")
+	c.end(t)
 }
