@@ -24,16 +24,12 @@ func (p *Proxy) Observe(ctx context.Context) (Observation, error) {
 	if !serving {
 		return o, nil
 	}
-	info, err := p.info(ctx)
+	answers, err := ask(ctx, p.path(haproxy.StatsSocket), "show info", "show stat")
 	if err != nil {
 		return o, err
 	}
-	answer, err := command(ctx, p.path(haproxy.StatsSocket), "show stat")
-	if err != nil {
-		return o, err
-	}
-	o.PID, _ = strconv.Atoi(info["Pid"])
-	if o.Rows[o.PID], err = haproxy.ParseStats(answer); err != nil {
+	o.PID, _ = strconv.Atoi(haproxy.ParseInfo(answers[0])["Pid"])
+	if o.Rows[o.PID], err = haproxy.ParseStats(answers[1]); err != nil {
 		return o, err
 	}
 	if draining {

@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -119,11 +120,23 @@ func (p *Proxy) apply(ctx context.Context, config *haproxy.Config) error {
 	case p.process == nil || !p.process.Running():
 		return p.start(ctx, config)
 	}
-	changed, err := p.change(ctx, config)
-	if changed || err != nil {
+	now, err := p.look(ctx)
+	if err == nil && now.info["description"] == config.Digest {
+		if changed, err := p.change(ctx, config, now); changed || err != nil {
+			return err
+		}
+		now, err = p.look(ctx) // some of it may have been changed
+	}
+	if errors.Is(err, errSilent) {
+		// It runs and does not answer: nothing is lost by starting anew.
+		p.o.Logger.Warn("HAProxy does not answer and is started anew", "err", err)
+		p.stop()
+		return p.start(ctx, config)
+	}
+	if err != nil {
 		return err
 	}
-	return p.reload(ctx, config)
+	return p.reload(ctx, config, now)
 }
 
 // stop ends HAProxy and its connections.

@@ -37,35 +37,29 @@ func (p *Proxy) launchAndWait(ctx context.Context, config *haproxy.Config) error
 
 // reload lets a new worker take over the listening sockets, and what checks have found. Connections stay with the old worker
 // until they end.
-func (p *Proxy) reload(ctx context.Context, config *haproxy.Config) error {
-	before, err := p.info(ctx)
-	if err != nil {
-		// It runs and does not answer: nothing is lost by starting anew.
-		p.o.Logger.Warn("HAProxy does not answer and is started anew", "err", err)
-		p.stop()
-		return p.start(ctx, config)
-	}
+func (p *Proxy) reload(ctx context.Context, config *haproxy.Config, before *seen) error {
 	p.relieve(ctx)
+	failed := make(chan failures, 1)
+	go func() { // which is the master's to say
+		n, err := p.failedReloads(ctx)
+		failed <- failures{n, err}
+	}()
 	sticky := p.remembered(ctx)
-	states, _, err := p.servers(ctx)
-	if err != nil {
-		return err
-	}
-	failed, err := p.failedReloads(ctx)
-	if err != nil {
-		return err
+	earlier := <-failed
+	if earlier.err != nil {
+		return earlier.err
 	}
 	former, _ := os.ReadFile(p.path(configFile))
-	if err := p.install(config, haproxy.StateFor(config, states)); err != nil {
+	if err := p.install(config, haproxy.StateFor(config, before.states)); err != nil {
 		return err
 	}
-	err = p.process.Signal(unix.SIGUSR2)
+	err := p.process.Signal(unix.SIGUSR2)
 	if err == nil {
 		p.draining = true
 		err = p.await(ctx, p.process, func(info map[string]string) bool {
-			return info["description"] == config.Digest && info["Pid"] != before["Pid"]
+			return info["description"] == config.Digest && info["Pid"] != before.info["Pid"]
 		}, func() error {
-			if answer, err := command(ctx, p.path(masterSocket), "show proc"); err == nil && haproxy.ParseProcesses(answer).Failed > failed {
+			if answer, err := command(ctx, p.path(masterSocket), "show proc"); err == nil && haproxy.ParseProcesses(answer).Failed > earlier.n {
 				return fmt.Errorf("HAProxy could not load the configuration: %s", p.complaint())
 			}
 			return nil
@@ -80,18 +74,23 @@ func (p *Proxy) reload(ctx context.Context, config *haproxy.Config) error {
 	return nil
 }
 
-// await waits until HAProxy tells what is wanted of it, or ends, or one of the checks finds a reason to give up.
+// await waits until HAProxy tells what is wanted of it, or ends, or one of the checks, which are made now and then, finds a
+// reason to give up.
 func (p *Proxy) await(ctx context.Context, running *process.Process, ready func(info map[string]string) bool, checks ...func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	for pause := time.Millisecond; ; pause = min(2*pause, 8*time.Millisecond) {
+	checked := time.Now()
+	for pause := time.Millisecond; ; pause = min(2*pause, 4*time.Millisecond) {
 		if info, err := p.info(ctx); err == nil && ready(info) {
 			return nil
 		}
-		for _, c := range checks {
-			if err := c(); err != nil {
-				return err
+		if time.Since(checked) > checkEvery {
+			for _, c := range checks {
+				if err := c(); err != nil {
+					return err
+				}
 			}
+			checked = time.Now()
 		}
 		select {
 		case <-running.Exited():
@@ -103,6 +102,9 @@ func (p *Proxy) await(ctx context.Context, running *process.Process, ready func(
 	}
 }
 
+// checkEvery is longer than a reload usually takes: the master answers its checks only after the new worker serves.
+const checkEvery = 50 * time.Millisecond
+
 func (p *Proxy) install(config *haproxy.Config, servers string) error {
 	if err := p.link(config, secretDir); err != nil {
 		return err
@@ -111,6 +113,11 @@ func (p *Proxy) install(config *haproxy.Config, servers string) error {
 		return err
 	}
 	return writeFile(p.path(configFile), config.Text)
+}
+
+type failures struct {
+	n   int
+	err error
 }
 
 // failedReloads asks the master, which does not answer for some milliseconds after it has loaded a configuration: its new

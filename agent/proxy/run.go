@@ -81,7 +81,12 @@ func (p *Proxy) tidy(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.leftover && p.config != nil {
-		if changed, err := p.change(ctx, p.config); !changed || err != nil {
+		changed := false
+		now, err := p.look(ctx)
+		if err == nil && now.info["description"] == p.config.Digest {
+			changed, err = p.change(ctx, p.config, now)
+		}
+		if !changed || err != nil {
 			p.o.Logger.Warn("cannot clear away removed members", "err", err)
 		}
 	}

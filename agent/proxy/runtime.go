@@ -6,17 +6,32 @@ import (
 	"github.com/octavo-lb/octavo/haproxy"
 )
 
-// change brings about at run time what can be. It tells false if a reload is needed.
-func (p *Proxy) change(ctx context.Context, config *haproxy.Config) (bool, error) {
-	info, err := p.info(ctx)
-	if err != nil || info["description"] != config.Digest {
-		return false, nil
-	}
-	states, rows, err := p.servers(ctx)
+// seen is what the process that takes connections says of itself at one moment.
+type seen struct {
+	info   map[string]string
+	states []haproxy.ServerState
+	rows   []haproxy.Row
+}
+
+// look asks for all of it at once: on a busy machine each question waits in line for as long as its answer takes. The error is
+// errSilent if nobody answers.
+func (p *Proxy) look(ctx context.Context) (*seen, error) {
+	answers, err := ask(ctx, p.path(haproxy.StatsSocket), "show info", "show servers state", "show stat")
 	if err != nil {
-		return false, nil
+		return nil, err
 	}
-	commands, ok := config.Changes(states, rows)
+	s := &seen{info: haproxy.ParseInfo(answers[0])}
+	if s.states, err = haproxy.ParseServersState(answers[1]); err != nil {
+		return nil, err
+	}
+	s.rows, err = haproxy.ParseStats(answers[2])
+	return s, err
+}
+
+// change brings about at run time what can be, in a process that runs a configuration of the same structure and looks like
+// that. It tells false if a reload is needed.
+func (p *Proxy) change(ctx context.Context, config *haproxy.Config, now *seen) (bool, error) {
+	commands, ok := config.Changes(now.states, now.rows)
 	if !ok {
 		return false, nil
 	}
@@ -71,22 +86,6 @@ func (p *Proxy) info(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	return haproxy.ParseInfo(answer), nil
-}
-
-func (p *Proxy) servers(ctx context.Context) ([]haproxy.ServerState, []haproxy.Row, error) {
-	answer, err := command(ctx, p.path(haproxy.StatsSocket), "show servers state")
-	if err != nil {
-		return nil, nil, err
-	}
-	states, err := haproxy.ParseServersState(answer)
-	if err != nil {
-		return nil, nil, err
-	}
-	if answer, err = command(ctx, p.path(haproxy.StatsSocket), "show stat"); err != nil {
-		return nil, nil, err
-	}
-	rows, err := haproxy.ParseStats(answer)
-	return states, rows, err
 }
 
 // SetHealth tells HAProxy what a check that is not its own has found.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,23 @@ func command(ctx context.Context, socket, line string) (string, error) {
 		return "", fmt.Errorf("asking HAProxy to %q: %w", line, err)
 	}
 	return string(answer), nil
+}
+
+// errSilent is that a process of HAProxy does not answer.
+var errSilent = errors.New("HAProxy does not answer")
+
+// ask gives commands, each of which prints something that has no empty line in it, and returns what each printed, as of one
+// moment. The error is errSilent if there is no such answer.
+func ask(ctx context.Context, socket string, commands ...string) ([]string, error) {
+	text, err := command(ctx, socket, strings.Join(commands, ";"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSilent, err)
+	}
+	answers := strings.Split(strings.TrimSpace(text), "\n\n")
+	if len(answers) != len(commands) {
+		return nil, fmt.Errorf("%w: it says %d things to %d questions", errSilent, len(answers), len(commands))
+	}
+	return answers, nil
 }
 
 // order gives a command whose success HAProxy tells by printing nothing, or a short confirmation.

@@ -41,12 +41,12 @@ func (p *Proxy) remind(ctx context.Context, entries []haproxy.Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	states, _, err := p.servers(ctx)
+	now, err := p.look(ctx)
 	if err != nil {
 		return
 	}
 	const batch = 50 // commands in a line, which HAProxy reads into one buffer
-	commands := haproxy.Remind(entries, states)
+	commands := haproxy.Remind(entries, now.states)
 	for len(commands) > 0 {
 		n := min(batch, len(commands))
 		if _, err := command(ctx, p.path(haproxy.StatsSocket), strings.Join(commands[:n], ";")); err != nil {

@@ -24,6 +24,7 @@ func BenchmarkPutToEffect(b *testing.B) {
 	n.ok(err)
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	ask := func(path string) string {
+		time.Sleep(time.Millisecond) // or what asks takes the time that the change needs
 		body, err := get(client, url+path)
 		n.ok(err)
 		return body
