@@ -127,7 +127,7 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 		return nil, err
 	}
 	a.proxy, err = proxy.New(ctx, proxy.Options{
-		Binary: config.HAProxy, RunDir: config.RunDir, UID: uid, GID: gid, MaxConn: limit, Namespace: namespace, Logger: config.Logger,
+		Binary: config.HAProxy, RunDir: config.RunDir, UID: uid, GID: gid, MaxConn: limit, TimeZone: boot.TimeZone, Namespace: namespace, Logger: config.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -48,8 +48,21 @@ type Boot struct {
 	// ProgramKey is what signatures of agent programs are checked with: an Ed25519 public key in base64. Without it the agent
 	// runs no program but that of its image.
 	ProgramKey string `json:"program_key,omitempty"`
+	// TimeZone is the zone of times in logs of tenants' traffic, as the variable TZ has it by POSIX: amphorae have no list of
+	// zones. UTC when empty.
+	TimeZone string `json:"time_zone,omitempty"`
 	Trust
 }
+
+// Times that others must reckon with.
+const (
+	// ProgramTrial is how long another agent program may take until it has reported to a controller.
+	ProgramTrial = 15 * time.Second
+	// ReportDelay is how long a report that says nothing new may wait in a controller until it is stored.
+	ReportDelay = 5 * time.Second
+	// ControllerSearch is how long an agent may take to find another controller when one is gone without a word.
+	ControllerSearch = 20 * time.Second
+)
 
 // EnrollRequest asks for a certificate for a key that never leaves the instance.
 type EnrollRequest struct {

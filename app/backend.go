@@ -43,12 +43,12 @@ func newCloudClient(cfg *config.Config) (*cloud.Client, error) {
 	s := &cfg.ServiceAuth
 	services := map[string]cloud.Service{
 		"network": {Endpoint: cfg.Neutron.EndpointOverride, Region: cfg.Neutron.RegionName, Interface: string(cfg.Neutron.Interface()),
-			Type: cfg.Neutron.ServiceType, Name: cfg.Neutron.ServiceName},
+			Type: cfg.Neutron.ServiceType, Name: cfg.Neutron.ServiceName, Insecure: cfg.Neutron.Insecure},
 	}
 	for kind, at := range map[string]config.ServiceEndpoint{
 		"compute": cfg.Nova.ServiceEndpoint, "image": cfg.Glance.ServiceEndpoint, "key-manager": cfg.KeyManagerEndpoint(),
 	} {
-		services[kind] = cloud.Service{Endpoint: at.Endpoint, Region: at.RegionName, Interface: string(at.Interface()), Name: at.ServiceName}
+		services[kind] = cloud.Service{Endpoint: at.Endpoint, Region: at.RegionName, Interface: string(at.Interface()), Name: at.ServiceName, Insecure: at.Insecure}
 	}
 	return cloud.New(cloud.Options{
 		Auth: cloudAuth(&s.Auth), Region: s.RegionName, Interface: string(s.Interface()), Services: services, TLS: trust, Timeout: s.Timeout,

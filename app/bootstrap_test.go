@@ -114,10 +114,14 @@ func TestCheckTellsWhatIsWrongWithFilesAsWell(t *testing.T) {
 		err := CheckConfig(config.Sources{Files: []string{cfg}}, &out)
 		return out.String(), err
 	}
-	said, err := check("amp_timezone = UTC\nnonsense = 1\n")
-	if err != nil || !strings.Contains(said, "Nobody knows: [controller_worker] nonsense") || !strings.Contains(said, "Without effect in Octavo: [controller_worker] amp_timezone") ||
+	said, err := check("nonsense = 1\n[nova]\nrandom_amphora_name_length = 8\n[health_manager]\nfailover_threshold = 1\n")
+	if err != nil || !strings.Contains(said, "Nobody knows: [controller_worker] nonsense") || !strings.Contains(said, "Without effect in Octavo: [nova] random_amphora_name_length (") ||
+		!strings.Contains(said, "Think twice: [health_manager] failover_threshold = 1: ") ||
 		!strings.Contains(said, "The configuration can be used.") {
 		t.Errorf("%v\n%s", err, said)
+	}
+	if _, err = check("amp_timezone = Mars/Olympus\n"); err == nil || !strings.Contains(err.Error(), "[controller_worker] amp_timezone: this machine knows no time zone") {
+		t.Errorf("of a time zone that is none: %v", err)
 	}
 	_, err = check("[certificates]\ncert_manager = local_cert_manager\nstorage_path = /missing\n[api_settings]\ntls_cert_file = /no.pem\ntls_key_file = /no.key\n")
 	if err == nil || !strings.Contains(err.Error(), "/missing") || !strings.Contains(err.Error(), "/no.pem") {

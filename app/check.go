@@ -29,6 +29,9 @@ func CheckConfig(from config.Sources, out io.Writer) error {
 			fmt.Fprintf(out, "%s: %s\n", list.what, key)
 		}
 	}
+	for _, warning := range cfg.Warnings() {
+		fmt.Fprintf(out, "Think twice: %s\n", warning)
+	}
 	_, err = fmt.Fprintf(out, "The configuration can be used. Controllers with the same one show %s.\n", cfg.Hash())
 	return err
 }
@@ -51,6 +54,9 @@ func checkFiles(cfg *config.Config, files []string) []error {
 		err = checkOwn(own)
 	}
 	note(err)
+	if _, err = zoneRule(zoneInfo, cfg.ControllerWorker.Timezone); err != nil {
+		note(fmt.Errorf("[controller_worker] amp_timezone: %w", err))
+	}
 	_, err = newNotices(cfg, silent())
 	note(err)
 	if a := &cfg.API; a.TLSCertFile != "" {

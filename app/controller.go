@@ -49,11 +49,13 @@ type controllerConfig struct {
 	outside    func(provider string) bool // that a program outside of the service does; nil for none
 	programs   *provider.Config           // where such programs are answered, without what the controller brings along; nil for nowhere
 	workers    int
+	builds     int // amphorae at once; any number when 0 or less
 
 	api   api.Config    // without what every controller brings along: Store, VIPs, Secrets, Logger
 	house houseSettings // how house is kept
 	// programKey is what amphorae check agent programs with, in base64; empty for none.
 	programKey string
+	timeZone   string  // of new amphorae, as agentapi.Boot has it
 	tell       notices // who is told of what happens; the zero value for nobody
 
 	agents         net.Listener // where agents' calls arrive; nil when there are none
@@ -172,8 +174,8 @@ func newAPI(c controllerConfig, st *store.Store, safe *keymanager.Safe, stopping
 
 func newWorker(c controllerConfig, st *store.Store, authorities *ca.Authorities) *worker.Worker {
 	return worker.New(worker.Options{
-		Store: st, Cloud: c.cloud, CA: authorities, Settings: c.settings, Pretends: c.pretends, Outside: c.outside, Name: c.name, Workers: c.workers,
-		Controllers: c.controllers, ProgramKey: c.programKey, Logger: c.log,
+		Store: st, Cloud: c.cloud, CA: authorities, Settings: c.settings, Pretends: c.pretends, Outside: c.outside, Name: c.name, Workers: c.workers, Builds: c.builds,
+		Controllers: c.controllers, ProgramKey: c.programKey, TimeZone: c.timeZone, Logger: c.log,
 	})
 }
 

@@ -128,6 +128,9 @@ func (d *doctor) examine(ctx context.Context, source func() (config.Sources, err
 	if err := errors.Join(checkFiles(cfg, from.Files)...); !d.failed("configuration", "", err) {
 		d.say(Fine, "configuration", "", "it can be used; controllers with the same one show %s", cfg.Hash())
 	}
+	for _, warning := range cfg.Warnings() {
+		d.say(Warning, "configuration", "octavo config reference tells what each key is for", "%s", warning)
+	}
 	if idle := append(idleKeys(cfg), cfg.WithoutEffect...); len(cfg.Unknown)+len(idle) > 0 {
 		d.say(Warning, "configuration", "octavo config check lists them", "%d keys are unknown, %d are without effect", len(cfg.Unknown), len(idle))
 	}

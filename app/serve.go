@@ -69,6 +69,9 @@ func tellUnused(cfg *config.Config, log *slog.Logger) {
 	if len(cfg.Unknown) > 0 {
 		log.Warn("the configuration has keys that nobody knows", "keys", strings.Join(cfg.Unknown, "; "))
 	}
+	for _, warning := range cfg.Warnings() {
+		log.Warn("the configuration can be used, but: " + warning)
+	}
 	if idle := append(idleKeys(cfg), cfg.WithoutEffect...); len(idle) > 0 {
 		log.Info("the configuration has keys without effect in Octavo", "keys", strings.Join(idle, "; "))
 	}
@@ -173,12 +176,15 @@ func (s *server) settings(files []string) (controllerConfig, error) {
 		name: cfg.Default.Host, version: s.version, hash: cfg.Hash(), roles: s.roles, database: cfg.Database.Connection.Reveal(), keyFile: cfg.Octavo.KeyFile,
 		store: store.Options{Logger: s.log, MaxConns: cfg.Database.MaxPoolSize + cfg.Database.MaxOverflow, MaxConnAge: cfg.Database.RecycleTime},
 		ca:    certificates,
-		cloud: at.cloud, settings: planSettings(cfg), pretends: pretends(cfg), outside: outside(cfg), programs: providerSockets(cfg), workers: cfg.Octavo.Workers,
+		cloud: at.cloud, settings: planSettings(cfg), pretends: pretends(cfg), outside: outside(cfg), programs: providerSockets(cfg), workers: cfg.Octavo.Workers, builds: cfg.HaproxyAmphora.BuildRateLimit,
 		house:  houseSettings{listen: cfg.HealthManager.CheckInterval, ownsProject: cfg.Octavo.DeleteOrphans},
 		agents: s.agents, reportInterval: cfg.HealthManager.HeartbeatInterval, log: s.log,
 	}
 	if c.programKey, err = readProgramKey(cfg.Octavo.AgentUpdateKey); err != nil {
 		return c, fmt.Errorf("[octavo] agent_update_key: %w", err)
+	}
+	if c.timeZone, err = zoneRule(zoneInfo, cfg.ControllerWorker.Timezone); err != nil {
+		return c, fmt.Errorf("[controller_worker] amp_timezone: %w", err)
 	}
 	if c.name == "" {
 		if c.name, err = os.Hostname(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +49,17 @@ func TestIdleKeysExist(t *testing.T) {
 			known[section+" "+key] = true
 		}
 	}
-	for section, keys := range idle {
-		for key := range strings.FieldsSeq(keys) {
-			if !known[section+" "+key] {
-				t.Errorf("[%s] %s is no key", section, key)
+	told, err := os.ReadFile("../docs/serve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range idle {
+		for key := range strings.FieldsSeq(i.keys) {
+			if !known[i.section+" "+key] {
+				t.Errorf("[%s] %s is no key", i.section, key)
+			}
+			if row := regexp.MustCompile(`(?m)^\| .\[` + i.section + `\][^|]*\b` + key + `\b[^|]*\| ` + regexp.QuoteMeta(i.why) + ` \|$`); !row.Match(told) {
+				t.Errorf("docs/serve.md does not tell that [%s] %s is without effect, and why", i.section, key)
 			}
 		}
 	}
@@ -59,8 +67,8 @@ func TestIdleKeysExist(t *testing.T) {
 
 func TestOperatorIsToldOfKeysWithoutEffect(t *testing.T) {
 	var log bytes.Buffer
-	tellUnused(load(t, "amp_timezone = UTC\nworkers = 3\nwhat_is_this = 1\n"), slog.New(slog.NewTextHandler(&log, nil)))
-	for _, want := range []string{"[controller_worker] amp_timezone", "[controller_worker] workers", "nobody knows", "what_is_this"} {
+	tellUnused(load(t, "amp_timezone = UTC\n[nova]\nrandom_amphora_name_length = 8\n[controller_worker]\nworkers = 3\nwhat_is_this = 1\n"), slog.New(slog.NewTextHandler(&log, nil)))
+	for _, want := range []string{"[nova] random_amphora_name_length (an instance is found again by its name", "[controller_worker] workers", "nobody knows", "what_is_this"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q is missing in %s", want, &log)
 		}

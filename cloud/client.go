@@ -60,6 +60,8 @@ type Service struct {
 	Endpoint  string // in place of the catalog's
 	Region    string
 	Interface string
+	// Insecure does not check the service's certificate, which Options.TLS does for all others.
+	Insecure bool
 }
 
 // Client speaks to one cloud as the service account. It authenticates with the first call, and again when its token has
@@ -67,7 +69,9 @@ type Service struct {
 type Client struct {
 	options Options
 	http    http.Client
-	subnets subnetCache
+	// careless is the transport of services that are not checked; nil where a transport was given.
+	careless *careless
+	subnets  subnetCache
 
 	// one is held by whoever authenticates; the others wait no longer than their own calls may take.
 	one      chan struct{}
@@ -92,6 +96,7 @@ func New(o Options) *Client {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	var lenient *careless
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = 32
@@ -99,9 +104,10 @@ func New(o Options) *Client {
 		if o.TLS != nil {
 			t.TLSClientConfig = o.TLS.Clone()
 		}
-		o.Transport = t
+		lenient = newCareless(t)
+		o.Transport = lenient
 	}
-	return &Client{options: o, http: http.Client{Transport: o.Transport}, one: make(chan struct{}, 1)}
+	return &Client{options: o, http: http.Client{Transport: o.Transport}, careless: lenient, one: make(chan struct{}, 1)}
 }
 
 // begin bounds a call and makes sure that there is a token.
@@ -180,6 +186,14 @@ func serviceClient(provider *gophercloud.ProviderClient, kind, endpoint, version
 }
 
 func (c *Client) endpoint(catalog *tokens.ServiceCatalog, kind string) (string, error) {
+	url, err := c.find(catalog, kind)
+	if err == nil && c.options.Services[kind].Insecure && c.careless != nil {
+		c.careless.add(url)
+	}
+	return url, err
+}
+
+func (c *Client) find(catalog *tokens.ServiceCatalog, kind string) (string, error) {
 	at := c.options.Services[kind]
 	if at.Endpoint != "" {
 		return gophercloud.NormalizeURL(at.Endpoint), nil

@@ -138,7 +138,10 @@ func TestProblemsNameKeyValuePlaceAndWhatIsAllowed(t *testing.T) {
 		{"[service_auth]\npassword =", "[service_auth]: password is not set."},
 		{"[service_auth]\nauth_url = keystone:5000", "[service_auth] auth_url = keystone:5000 (FILE:15): it must be a URL"},
 		{"[health_manager]\ncontroller_ip_port_list = 10.0.0.1:5555, ::1:5555", "controller_ip_port_list = ::1:5555 (FILE:15): each element must be ADDRESS:PORT"},
-		{"[health_manager]\nheartbeat_timeout = 5", "it must be longer than heartbeat_interval, 10 seconds."},
+		{"[health_manager]\nheartbeat_timeout = 5", "it must be longer than heartbeat_interval, 10 seconds, and the 5 seconds that a report may wait until it is stored: amphorae that are well would be taken for dead."},
+		{"[health_manager]\nheartbeat_timeout = 15", "amphorae that are well would be taken for dead."},
+		{"[health_manager]\nheartbeat_timeout = 30\n[octavo]\nagent_update_key = /key", "it must be longer than 30 seconds while [octavo] agent_update_key is set"},
+		{"[health_manager]\nbind_port = 9876", "the API listens there"},
 		{"[haproxy_amphora]\nhaproxy_stick_size = big", "it must be a number, with k, m or g"},
 		{"[networking]\nvalid_vip_networks = a\ndenylist_vip_networks = b,a", "denylist_vip_networks = a (FILE:16): it must not be in valid_vip_networks as well."},
 		{"[certificates]\nserver_certs_key_passphrase = insecure-key-do-not-use-this-key", "server_certs_key_passphrase = *** (FILE:15): it must not be the passphrase that everybody can read"},
@@ -256,5 +259,28 @@ func TestReferenceIsAFileThatSetsNothing(t *testing.T) {
 	}
 	if !strings.Contains(b.String(), "#bind_port = 9876") {
 		t.Errorf("no bind_port in\n%s", &b)
+	}
+}
+
+func TestWarningsAreOfWhatSurprisesSomebodyOneNight(t *testing.T) {
+	if all := load(t, "").Warnings(); len(all) > 0 {
+		t.Errorf("of the defaults: %q", all)
+	}
+	for text, want := range map[string]string{
+		"[health_manager]\nheartbeat_timeout = 30\ncontroller_ip_port_list = 192.0.2.1:5555, 192.0.2.2:5555": "agents need up to 35s until another one",
+		"[health_manager]\nhealth_check_interval = 90":                                                       "found that much later",
+		"[health_manager]\nfailover_threshold = 1":                                                           "none is ever replaced",
+		"[haproxy_amphora]\nconnection_max_retries = 3\nconnection_retry_interval = 5":                       "has 15s until its first report",
+		"[keepalived_vrrp]\nvrrp_advert_int = 20":                                                            "takes over after 1m0s",
+		"[octavo]\noutside_providers = acme":                                                                 "acme is not in [api_settings] enabled_provider_drivers",
+		"[certificates]\ncert_validity_time = 3600":                                                          "after 20m0s at the least",
+		"[house_keeping]\ncert_expiry_buffer = 2592000":                                                      "after a third of that at the soonest",
+		"[nova]\ninsecure = true":                                                                            "[nova] insecure = true: the service's certificate is not checked",
+		"[neutron]\ninsecure = true":                                                                         "[neutron] insecure = true",
+		"[certificates]\ninsecure = true":                                                                    "[certificates] insecure = true",
+	} {
+		if all := load(t, text).Warnings(); len(all) != 1 || !strings.Contains(all[0], want) {
+			t.Errorf("%q: %q, want %q", text, all, want)
+		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/octavo-lb/octavo/agentapi"
 )
 
 // insecurePassphrase is upstream's default of server_certs_key_passphrase.
@@ -146,6 +148,9 @@ func (p *problems) addresses() {
 			}
 		}
 	}
+	if a, h := &c.API, &c.HealthManager; a.BindPort == h.BindPort && a.BindPort != 0 && (a.BindHost == h.BindIP || a.BindHost.IsUnspecified() || h.BindIP.IsUnspecified()) {
+		p.add("health_manager", "bind_port", fmt.Sprint(h.BindPort), "the API listens there, by [api_settings] bind_host and bind_port")
+	}
 	if v := c.Octavo.MetricsAddress; v != "" && !hostPort(v) {
 		p.add("octavo", "metrics_address", v, "it must be ADDRESS:PORT, with an IPv6 address in [ and ], or empty")
 	}
@@ -198,14 +203,27 @@ func LogTargets(list []string) (targets []string) {
 // onBroker tells of a driver of notifications whether it sends them to a message broker.
 func onBroker(driver string) bool { return strings.HasPrefix(driver, "messaging") }
 
+// heartbeats refuses times by which amphorae that are well would be taken for dead.
+func (p *problems) heartbeats() {
+	h := &p.c.HealthManager
+	value := fmt.Sprint(h.HeartbeatTimeout.Seconds())
+	stored := h.HeartbeatInterval + agentapi.ReportDelay
+	if h.HeartbeatTimeout <= stored {
+		p.add("health_manager", "heartbeat_timeout", value, "it must be longer than heartbeat_interval, %v seconds, and the %v seconds that a report may wait until it is stored: "+
+			"amphorae that are well would be taken for dead", h.HeartbeatInterval.Seconds(), agentapi.ReportDelay.Seconds())
+		return
+	}
+	if trial := stored + agentapi.ProgramTrial; p.c.Octavo.AgentUpdateKey != "" && h.HeartbeatTimeout <= trial {
+		p.add("health_manager", "heartbeat_timeout", value, "it must be longer than %v seconds while [octavo] agent_update_key is set: an agent program that fails is on trial for %v seconds, "+
+			"and its amphora would be taken for dead before the old program is back", trial.Seconds(), agentapi.ProgramTrial.Seconds())
+	}
+}
+
 var stickSize = regexp.MustCompile(`(?i)^[0-9]+[kmg]?$`)
 
 func (p *problems) rest() {
 	c := p.c
-	if c.HealthManager.HeartbeatInterval >= c.HealthManager.HeartbeatTimeout {
-		p.add("health_manager", "heartbeat_timeout", fmt.Sprint(c.HealthManager.HeartbeatTimeout.Seconds()),
-			"it must be longer than heartbeat_interval, %v seconds", c.HealthManager.HeartbeatInterval.Seconds())
-	}
+	p.heartbeats()
 	if !stickSize.MatchString(c.HaproxyAmphora.StickSize) {
 		p.add("haproxy_amphora", "haproxy_stick_size", c.HaproxyAmphora.StickSize, "it must be a number, with k, m or g behind it or not")
 	}

@@ -89,7 +89,7 @@ func New(o Options) *Server {
 		o.ReportInterval = 10 * time.Second
 	}
 	if o.FlushInterval <= 0 {
-		o.FlushInterval = 5 * time.Second
+		o.FlushInterval = agentapi.ReportDelay
 	}
 	if o.JoinPatience <= 0 {
 		o.JoinPatience = 10 * time.Second

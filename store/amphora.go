@@ -78,6 +78,21 @@ func (s *Store) Amphorae(ctx context.Context, lbID string) ([]Amphora, error) {
 	return selectAll[Amphora](ctx, &s.read, amphorae, ` WHERE o."loadbalancer_id" = ?`+oldestFirst, lbID)
 }
 
+// Unborn are those of amphorae that have not reported yet and are still wanted.
+func (s *Store) Unborn(ctx context.Context, ids ...string) (unborn []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var id string
+	condition, args := s.dialect.isIn(quote("id"), ids)
+	err = s.read.each(ctx, `SELECT "id" FROM "amphora" WHERE `+condition+` AND "last_report_at" IS NULL AND NOT "deleting"`, args,
+		func() { unborn = append(unborn, id) }, &id)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read which of %d amphorae have come up: %w", len(ids), err)
+	}
+	return unborn, nil
+}
+
 // Amphorae reads the amphorae of the transaction's load balancer, oldest first.
 func (tx *Tx) Amphorae(ctx context.Context) ([]Amphora, error) {
 	b, err := tx.locked()

@@ -91,11 +91,15 @@ func firstAddress(p plan.Port) string {
 // ensureServer looks for the instance first: the answer to an earlier attempt may have been lost. The token's hash is
 // stored before the instance is made, which may enrol before its id is stored.
 func (r *run) ensureServer(ctx context.Context, s plan.EnsureServer) error {
+	if err := r.builds.begin(ctx, r.Store, s.Amphora); err != nil {
+		return err
+	}
 	found, err := r.Cloud.FindServer(ctx, s.Server.Name)
 	if cloud.IsNotFound(err) {
 		found, err = r.createServer(ctx, s)
 	}
 	if err != nil {
+		r.builds.end(s.Amphora)
 		return err
 	}
 	r.in.Seen.Servers[s.Amphora] = found
@@ -120,7 +124,7 @@ func (r *run) createServer(ctx context.Context, s plan.EnsureServer) (plan.Serve
 		return plan.Server{}, err
 	}
 	boot, err := json.Marshal(agentapi.Boot{AmphoraID: s.Amphora, Controllers: r.Controllers, ServerName: r.ServerName,
-		Trust: r.CA.Trust(), Token: token.Reveal(), TokenExpiry: expiry, ProgramKey: r.ProgramKey})
+		Trust: r.CA.Trust(), Token: token.Reveal(), TokenExpiry: expiry, ProgramKey: r.ProgramKey, TimeZone: r.TimeZone})
 	if err != nil {
 		return plan.Server{}, fmt.Errorf("cannot write the config drive of amphora %s: %w", s.Amphora, err)
 	}

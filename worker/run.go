@@ -162,6 +162,12 @@ func (r *run) carryOutOne(ctx context.Context, s plan.Step) error {
 		return nil
 	case isStoreError(err):
 		return err
+	case errors.Is(err, errBuilding):
+		r.in.Held[s.String()] = true
+		if next := r.Clock().Add(buildPoll); r.wake.IsZero() || next.Before(r.wake) {
+			r.wake = next
+		}
+		return nil
 	}
 	r.in.Held[s.String()] = true
 	r.problems = append(r.problems, r.problemOf(s, err))

@@ -61,6 +61,9 @@ type Options struct {
 	// program but their image's.
 	ProgramKey string
 
+	// TimeZone is agentapi.Boot.TimeZone of new amphorae.
+	TimeZone string
+
 	// Pretends tells of which providers nothing serves load balancers; nil for none.
 	Pretends func(provider string) bool
 	// Outside tells which providers are programs that say by themselves what is in force; nil for none.
@@ -71,6 +74,9 @@ type Options struct {
 	Name string
 	// Workers is how many load balancers are worked on at once; 64.
 	Workers int
+	// Builds is how many amphorae this process builds at once, from asking for the instance until its agent's first report;
+	// any number when 0 or less.
+	Builds int
 	// LeaseTTL is after which time others take over from a worker that is gone; 2 minutes. It must be longer than any
 	// call to the cloud may take.
 	LeaseTTL time.Duration
@@ -133,6 +139,7 @@ type Worker struct {
 	Options
 	memory *memory
 	fleet  fleet
+	builds builds
 	// struggling bounds how many of the workers are busy with load balancers that failed lately, so that an outage of what
 	// those need leaves the others room.
 	struggling chan struct{}
@@ -144,7 +151,7 @@ type Worker struct {
 // New makes a worker, which works once Run is called.
 func New(o Options) *Worker {
 	o.setDefaults()
-	return &Worker{Options: o, memory: newMemory(), struggling: make(chan struct{}, max(1, o.Workers/2)), watching: o.Clock()}
+	return &Worker{Options: o, memory: newMemory(), builds: builds{limit: o.Builds, ids: map[string]bool{}}, struggling: make(chan struct{}, max(1, o.Workers/2)), watching: o.Clock()}
 }
 
 // Run works until ctx ends, and then finishes the steps at hand.

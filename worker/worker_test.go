@@ -557,3 +557,62 @@ func TestRunWakesForEveryChange(t *testing.T) {
 	stop()
 	b.ok(<-done)
 }
+
+// TestNoMoreAreBuiltAtOnceThanMayBe makes more load balancers than may be built at once, one of which cannot be.
+func TestNoMoreAreBuiltAtOnceThanMayBe(t *testing.T) {
+	b := newBench(t)
+	b.options.Builds = 2
+	b.worker = worker.New(b.options)
+	var ids []string
+	for range 5 {
+		ids = append(ids, b.create())
+	}
+	started := func() (on []string) {
+		for _, id := range ids {
+			rows, err := b.store.Amphorae(t.Context(), id)
+			b.ok(err)
+			for _, a := range rows {
+				if a.ComputeID != "" && a.LastReportAt == nil {
+					on = append(on, id)
+				}
+			}
+		}
+		return on
+	}
+	active := 0
+	for round := 0; active < len(ids); round++ {
+		b.must(round < 10, "%d of %d are ACTIVE after %d rounds", active, len(ids), round)
+		b.work()
+		on := started()
+		b.must(len(on) == min(2, len(ids)-active), "%d are being built after %d came up", len(on), active)
+		for _, id := range ids {
+			if failure := b.balancer(id).Failure; failure != "" {
+				t.Errorf("waiting for others is shown as a failure: %s", failure)
+			}
+		}
+		for _, id := range on {
+			b.report(id)
+			active++
+		}
+		b.pass(3 * time.Second)
+	}
+	for _, id := range ids {
+		b.settle(id)
+	}
+
+	// What the cloud refuses holds no place.
+	b.refuse = func(call string) error {
+		if call == "POST /compute/v2.1/servers" {
+			return &cloudfake.Refusal{Status: 400, Type: "badRequest", Message: "no"}
+		}
+		return nil
+	}
+	for range 3 {
+		ids = append(ids, b.create())
+	}
+	b.work()
+	b.refuse = nil
+	b.pass(10 * time.Second)
+	b.work()
+	b.must(len(started()) == 2, "after the cloud refused some, %d are being built", len(started()))
+}

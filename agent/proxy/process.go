@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -21,7 +22,7 @@ func (p *Proxy) launch() (*process.Process, error) {
 	defer log.Close()
 	cmd := exec.Command(p.o.Binary, "-W", "-S", p.path(masterSocket)+",mode,600", "-f", p.path(configFile))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TZ=" + cmp.Or(p.o.TimeZone, "UTC0")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.credential()}
 	return process.Start(cmd, p.o.Namespace)
 }

@@ -39,6 +39,7 @@ type Options struct {
 	RunDir    string // in memory; made if it does not exist
 	UID, GID  int    // HAProxy's
 	MaxConn   int
+	TimeZone  string // of the times that it logs, as TZ has it; UTC when empty
 	Namespace Namespace
 	Logger    *slog.Logger
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/octavo-lb/octavo/agent"
 	"github.com/octavo-lb/octavo/agent/update"
+	"github.com/octavo-lb/octavo/agentapi"
 )
 
 // version is set by the linker.
@@ -34,7 +35,7 @@ func run(args []string) int {
 	flags.StringVar(&config.HAProxy, "haproxy", "/usr/sbin/haproxy", "the HAProxy program")
 	flags.StringVar(&config.Keepalived, "keepalived", "/usr/sbin/keepalived", "the keepalived program")
 	flags.StringVar(&config.User, "user", "haproxy", "the user that HAProxy runs as")
-	flags.DurationVar(&config.Trial, "trial", 15*time.Second, "how long another agent program may take until it has reported to a controller")
+	flags.DurationVar(&config.Trial, "trial", agentapi.ProgramTrial, "how long another agent program may take until it has reported to a controller")
 	debug := flags.Bool("debug", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {

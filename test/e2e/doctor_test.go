@@ -152,7 +152,7 @@ func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
 
 	c.end(t)
 	// Of an agent's silence: heartbeat_timeout after its last report.
-	silent := strings.Replace(conf, "heartbeat_interval = 3", "heartbeat_interval = 1\nheartbeat_timeout = 2", 1)
+	silent := strings.Replace(conf, "heartbeat_interval = 3", "heartbeat_interval = 1\nheartbeat_timeout = 7", 1)
 	eventually(t, 20*time.Second, "what a controller does is missed", func() error {
 		found, code = examined(t, silent)
 		for check, severity := range map[string]string{"agents": "failure", "agents' endpoint": "failure", "endpoint": "warning", "database": "ok"} {

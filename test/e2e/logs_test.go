@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/octavo-lb/octavo/test/dbtest"
 )
 
 // rsyslog runs Debian's syslog server on a free port of UDP and TCP. It writes each message as FACILITY.SEVERITY HOST PROGRAM
@@ -91,5 +93,30 @@ func TestLogsReachASyslogServer(t *testing.T) {
 	o.shell(t, "openstack server delete --wait web1")
 	eventually(t, 30*time.Second, "that a member is down is logged", func() error {
 		return logged(file, "local1.notice "+amphora+" haproxy ", " is DOWN")
+	})
+}
+
+// TestLogsHaveTheOperatorsTimes has requests logged in a time zone that no other is like.
+func TestLogsHaveTheOperatorsTimes(t *testing.T) {
+	t.Parallel()
+	port, file := rsyslog(t)
+	front := freePort(t)
+	cloud := startCloud(t)
+	cloud.bootstrap(t, front)
+	management := cloud.ManagementAddress().String()
+	serve(t, cloud.conf("node", dbtest.DSN(t, "sqlite"), front, net.JoinHostPort(management, "9443"))+
+		"metrics_address =\n[controller_worker]\namp_timezone = Asia/Kathmandu\n[amphora_agent]\ntenant_log_targets = "+net.JoinHostPort(management, port)+"\n")
+	n := cloud.tenant(t)
+	_, url := n.serving("lb1")
+	if _, err := get(&http.Client{Timeout: 5 * time.Second}, url+"now"); err != nil {
+		t.Fatal(err)
+	}
+	there := time.Now().In(time.FixedZone("Nepal", 5*3600+45*60))
+	eventually(t, 10*time.Second, "the request is logged", func() error {
+		err := logged(file, `"GET /now HTTP/1.1" 200 `, there.Format(" 02/Jan/2006:15:04:"))
+		if err != nil {
+			err = logged(file, `"GET /now HTTP/1.1" 200 `, there.Add(-time.Minute).Format(" 02/Jan/2006:15:04:")) // just before the minute was over
+		}
+		return err
 	})
 }
