@@ -1,66 +1,70 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/octavo-lb/octavo/api"
-	"github.com/octavo-lb/octavo/cloud/noop"
 	"github.com/octavo-lb/octavo/lb"
-	"github.com/octavo-lb/octavo/policy"
 	"github.com/octavo-lb/octavo/store"
 	"github.com/octavo-lb/octavo/test/dbtest"
-	"github.com/octavo-lb/octavo/worker"
 )
 
-// arena is the API on one database, with a client that does nothing but ask.
+// arena is the service on one database, in a process of its own, with a client that does nothing but ask.
 type arena struct {
-	b          *testing.B
-	database   string
-	store      *store.Store
-	server     *httptest.Server
-	statements atomic.Int64 // that the store was asked
+	b        *testing.B
+	database string
+	store    *store.Store // of this process, to prepare what is asked for
+	url      string       // of the service
+	pid      int          // of the service
 }
 
-func newArena(b *testing.B, database string) *arena {
+// newArena starts a service; args are serve's, after the database.
+func newArena(b *testing.B, database string, args ...string) *arena {
 	b.Helper()
-	a := &arena{b: b, database: database}
-	count := func(context.Context, string, time.Duration, error) { a.statements.Add(1) }
-	s, err := store.Open(b.Context(), dbtest.DSN(b, database), store.Options{Trace: count})
+	dsn := dbtest.DSN(b, database)
+	s, err := store.Open(b.Context(), dsn, store.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	rules, err := policy.New(nil, policy.Options{})
+	service := exec.Command(os.Args[0], append([]string{serviceArg, dsn}, args...)...)
+	service.Stderr = os.Stderr
+	leash, err := service.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
-	n := newNetwork()
-	h, err := api.New(api.Config{Store: s, Auth: tokens{}, Policy: rules, Networks: n, VIPs: n, Logger: slog.New(slog.DiscardHandler),
-		Rules: lb.DefaultRules(), Providers: []api.Provider{{Name: "amphora"}}})
+	out, err := service.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
-	a.store, a.server = s, httptest.NewServer(h)
+	if err := service.Start(); err != nil {
+		b.Fatal(err)
+	}
 	b.Cleanup(func() {
-		a.server.Close()
+		leash.Close()
+		if err := service.Wait(); err != nil {
+			b.Error("the service: ", err)
+		}
 		s.Close()
 	})
-	return a
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal("the service did not start: ", err)
+	}
+	return &arena{b: b, database: database, store: s, url: strings.TrimSpace(url), pid: service.Process.Pid}
 }
 
 func (a *arena) do(method, path string, body any, want int) []byte {
@@ -72,7 +76,7 @@ func (a *arena) do(method, path string, body any, want int) []byte {
 		}
 		content = bytes.NewReader(raw)
 	}
-	q, _ := http.NewRequestWithContext(context.Background(), method, a.server.URL+path, content)
+	q, _ := http.NewRequestWithContext(context.Background(), method, a.url+path, content)
 	q.Header = http.Header{"X-Auth-Token": {"member-a"}, "Content-Type": {"application/json"}}
 	resp, err := http.DefaultClient.Do(q)
 	if err != nil {
@@ -86,37 +90,71 @@ func (a *arena) do(method, path string, body any, want int) []byte {
 	return answer
 }
 
-// measure asks again and again, and reports latency, throughput, statements, and the CPU time of client and service
-// together and of the database's server. after runs in between and does not count, except for the database.
-func (a *arena) measure(name string, f func(i int), after ...func()) {
+// usage is what the service has used so far.
+func (a *arena) usage() (u usage) {
+	if err := json.Unmarshal(a.do("GET", usagePath, nil, 200), &u); err != nil {
+		a.b.Fatal(err)
+	}
+	return u
+}
+
+// measure asks again and again, and reports latency, throughput, statements, and the CPU time of the service and of the
+// database's server. between runs between requests, in this process: of it only what the database does counts.
+func (a *arena) measure(name string, f func(i int), between ...func()) {
 	a.b.Run(name, func(b *testing.B) {
+		prefix := a.database + "_" + name
+		defer a.profile(prefix)()
 		var took []time.Duration
-		var all, used time.Duration
-		var statements int64
-		database := childrensCPU(b)
+		var all time.Duration
+		before, database := a.usage(), a.databaseCPU()
 		for i := 0; b.Loop(); i++ {
-			asked, before, began := a.statements.Load(), cpu(), time.Now()
+			began := time.Now()
 			f(i)
 			took = append(took, time.Since(began))
 			all += took[i]
-			used += cpu() - before
-			statements += a.statements.Load() - asked
-			for _, f := range after {
+			for _, f := range between {
 				f()
 			}
 		}
+		after := a.usage()
 		slices.Sort(took)
 		ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 		n := float64(len(took))
-		prefix := a.database + "_" + name
 		b.ReportMetric(ms(took[len(took)/2]), prefix+"_p50_ms")
 		b.ReportMetric(ms(took[len(took)*99/100]), prefix+"_p99_ms")
 		b.ReportMetric(n/all.Seconds(), prefix+"_per_s")
-		b.ReportMetric(used.Seconds()/n*1000, prefix+"_cpu_s_per_1000")
-		b.ReportMetric((childrensCPU(b)-database).Seconds()/n*1000, prefix+"_database_cpu_s_per_1000")
-		b.ReportMetric(float64(statements)/n, prefix+"_statements")
+		b.ReportMetric((after.CPU-before.CPU).Seconds()/n*1000, prefix+"_cpu_s_per_1000")
+		b.ReportMetric((a.databaseCPU()-database).Seconds()/n*1000, prefix+"_database_cpu_s_per_1000")
+		b.ReportMetric(float64(after.Statements-before.Statements)/n, prefix+"_statements")
 		b.ReportMetric(0, "ns/op")
 	})
+}
+
+// profilesVariable names a folder for a CPU profile of the service for each of the figures. Profiling itself costs some CPU.
+const profilesVariable = "OCTAVO_BENCH_PROFILES"
+
+// profile writes what the service does in the next second, and returns what waits for that.
+func (a *arena) profile(name string) (wait func()) {
+	dir := os.Getenv(profilesVariable)
+	if dir == "" {
+		return func() {}
+	}
+	done := make(chan error)
+	go func() {
+		resp, err := http.Get(a.url + "/debug/pprof/profile?seconds=1")
+		if err != nil {
+			done <- err
+			return
+		}
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		done <- errors.Join(err, os.WriteFile(filepath.Join(dir, name+".pprof"), raw, 0o644))
+	}()
+	return func() {
+		if err := <-done; err != nil {
+			a.b.Error(err)
+		}
+	}
 }
 
 // converge drops what was deleted, as a worker lets happen.
@@ -134,17 +172,12 @@ func (a *arena) converge(lbID string) {
 	}
 }
 
-func cpu() time.Duration {
-	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// childrensCPU is what all processes that this one started have used, in steps of 10 ms: those of the database's server.
-func childrensCPU(b *testing.B) (sum time.Duration) {
+// databaseCPU is what the processes that this one started, but for the service, have used, in steps of 10 ms: those of the
+// database's server.
+func (a *arena) databaseCPU() (sum time.Duration) {
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		b.Fatal(err)
+		a.b.Fatal(err)
 	}
 	parents, used := map[int]int{}, map[int]time.Duration{}
 	for _, path := range paths {
@@ -161,6 +194,9 @@ func childrensCPU(b *testing.B) (sum time.Duration) {
 		parents[pid], used[pid] = parent, time.Duration(user+system)*10*time.Millisecond
 	}
 	for pid := range parents {
+		if pid == a.pid {
+			continue
+		}
 		for at := parents[pid]; at > 1; at = parents[at] {
 			if at == os.Getpid() {
 				sum += used[pid]
@@ -199,35 +235,12 @@ func (a *arena) fill(n int) (last string) {
 	return last
 }
 
-// active measures single-call creates of a full tree until ACTIVE, with a worker that has no cloud to wait for.
+// active measures single-call creates of a full tree until ACTIVE.
 func (a *arena) active() {
-	w := worker.New(worker.Options{Store: a.store, Cloud: noop.Cloud{}, Pretends: func(string) bool { return true }})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			a.b.Error(err)
-		}
-	}()
 	a.measure("create_full_until_active", func(i int) {
 		var made struct{ LoadBalancer struct{ ID string } }
 		json.Unmarshal(a.do("POST", lbs, full(i), 201), &made)
-		changed := a.store.Subscribe(ctx)
-		for {
-			p, err := a.store.Progress(ctx, made.LoadBalancer.ID)
-			if err != nil {
-				a.b.Fatal(err)
-			}
-			if p.ObservedGeneration >= p.Generation {
-				return
-			}
-			select {
-			case <-changed:
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
+		a.do("GET", activePath+made.LoadBalancer.ID, nil, 200)
 	})
 }
 
@@ -243,7 +256,7 @@ func full(i int) object {
 func BenchmarkAPI(b *testing.B) {
 	for _, database := range []string{"sqlite", "mariadb", "postgresql"} {
 		b.Run(database, func(b *testing.B) {
-			newArena(b, database).active()
+			newArena(b, database, "worker").active()
 			a := newArena(b, database)
 			a.measure("list_0", func(int) { a.do("GET", lbs, nil, 200) })
 			have := 0
