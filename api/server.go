@@ -2,13 +2,13 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/octavo-lb/octavo/identity"
 	"github.com/octavo-lb/octavo/lb"
@@ -36,7 +36,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("api: no provider is enabled")
 	}
 	if c.NewID == nil {
-		c.NewID = newUUID
+		c.NewID = uuid.NewString
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -188,14 +188,6 @@ func (s *Server) noRoute(r *http.Request) error {
 		}
 	}
 	return noSuchPage
-}
-
-// newUUID makes a random UUID (RFC 9562, version 4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // refuse answers a call that failed.

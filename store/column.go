@@ -166,65 +166,119 @@ func emptyDocument(k reflect.Kind) string {
 
 // destination is where the column is scanned to.
 func (c *column) destination(object reflect.Value) any {
-	field := object.FieldByIndex(c.index)
-	switch c.class {
-	case timestamp:
-		return &timeField{field}
-	case document:
-		return &documentField{field}
-	}
-	return field.Addr().Interface()
+	return newCell(c.class, object.FieldByIndex(c.index))
 }
 
-// timeField scans a time, which one driver gives as such and others as text.
-type timeField struct{ field reflect.Value }
+// cell scans a value of a class to a field, which may be a pointer. It knows what drivers give for the class, and so goes no
+// detours over texts as database/sql does where types are not the same.
+type cell struct {
+	class class
+	field reflect.Value
+}
 
-func (f *timeField) Scan(src any) error {
-	if src == nil {
-		f.field.SetZero()
-		return nil
+func newCell(c class, field reflect.Value) *cell { return &cell{c, field} }
+
+// Scan implements sql.Scanner.
+func (c *cell) Scan(src any) error {
+	if c.class == document {
+		return c.scanDocument(src)
 	}
-	t, err := parseTime(src)
-	if err != nil {
+	v := c.field
+	if v.Kind() == reflect.Pointer {
+		if src == nil {
+			v.SetZero()
+			return nil
+		}
+		fresh := reflect.New(v.Type().Elem())
+		if !v.IsNil() {
+			fresh.Elem().Set(v.Elem())
+		}
+		v.Set(fresh)
+		v = fresh.Elem()
+	}
+	switch c.class {
+	case text:
+		return scanText(v, src)
+	case timestamp:
+		t, err := parseTime(src)
+		if err == nil {
+			*v.Addr().Interface().(*time.Time) = t
+		}
 		return err
 	}
-	if f.field.Kind() == reflect.Pointer {
-		f.field.Set(reflect.ValueOf(&t))
-	} else {
-		f.field.Set(reflect.ValueOf(t))
+	return c.scanNumber(v, src)
+}
+
+// scanText keeps the text that is there if it is the same: rows scanned one after the other to the same place often agree,
+// and share it then.
+func scanText(v reflect.Value, src any) error {
+	switch src := src.(type) {
+	case []byte:
+		if v.String() != string(src) {
+			v.SetString(string(src))
+		}
+	case string:
+		v.SetString(src)
+	default:
+		return fmt.Errorf("a text is stored as %T", src)
 	}
 	return nil
 }
 
-type documentField struct{ field reflect.Value }
+func (c *cell) scanNumber(v reflect.Value, src any) error {
+	switch src := src.(type) {
+	case int64:
+		if c.class == boolean {
+			v.SetBool(src != 0)
+			return nil
+		}
+		if c.class == integer {
+			v.SetInt(src)
+			return nil
+		}
+	case bool:
+		if c.class == boolean {
+			v.SetBool(src)
+			return nil
+		}
+	case float64:
+		if c.class == float {
+			v.SetFloat(src)
+			return nil
+		}
+	}
+	return fmt.Errorf("a number or truth value is stored as %T", src)
+}
 
-func (f *documentField) Scan(src any) error {
-	var s string
+func (c *cell) scanDocument(src any) error {
+	var raw []byte
 	switch src := src.(type) {
 	case nil:
-		f.field.SetZero()
+		c.field.SetZero()
 		return nil
 	case string:
-		s = src
+		raw = []byte(src)
 	case []byte:
-		s = string(src)
+		raw = src
 	default:
 		return fmt.Errorf("a JSON text is stored as %T", src)
 	}
-	t := f.field.Type()
+	t := c.field.Type()
 	switch {
-	case s == "[]" && t.Kind() == reflect.Slice:
-		f.field.Set(reflect.MakeSlice(t, 0, 0))
+	case string(raw) == "[]" && t.Kind() == reflect.Slice:
+		if c.field.IsNil() || c.field.Len() > 0 {
+			c.field.Set(reflect.MakeSlice(t, 0, 0))
+		}
 		return nil
-	case s == "{}" && t.Kind() == reflect.Map:
-		f.field.Set(reflect.MakeMap(t))
+	case string(raw) == "{}" && t.Kind() == reflect.Map:
+		c.field.Set(reflect.MakeMap(t))
 		return nil
 	}
 	fresh := reflect.New(t)
-	if err := json.Unmarshal([]byte(s), fresh.Interface()); err != nil {
+	if err := json.Unmarshal(raw, fresh.Interface()); err != nil {
 		return fmt.Errorf("damaged JSON in the database: %w", err)
 	}
-	f.field.Set(fresh.Elem())
+	c.field.Set(fresh.Elem())
 	return nil
 }
 

@@ -106,6 +106,7 @@ func (t *target) openMySQL() (*sql.DB, error) {
 	c.Timeout = connectTimeout
 	c.ClientFoundRows = true   // an UPDATE that changes nothing has found its row all the same
 	c.InterpolateParams = true // one round trip for each statement
+	c.ParseTime = true
 	c.Logger = &mysql.NopLogger{}
 	c.Params = map[string]string{
 		"sql_mode":                 "'TRADITIONAL,ANSI_QUOTES'",

@@ -147,7 +147,7 @@ func (t *table) destinations(object any) []any {
 		d = append(d, t.columns[i].destination(v))
 	}
 	if t.status != "" {
-		d = append(d, v.FieldByName("ProvisioningStatus").Addr().Interface())
+		d = append(d, newCell(text, v.FieldByName("ProvisioningStatus")))
 	}
 	return d
 }

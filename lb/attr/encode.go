@@ -20,15 +20,19 @@ func (t *Table) AppendMembers(dst []byte, src any, only func(name string) bool) 
 		if a.Access&Shown == 0 {
 			continue
 		}
-		for _, name := range []string{a.Name, a.Alias} {
-			if name == "" || only != nil && !only(name) {
-				continue
-			}
-			dst = a.appendValue(AppendName(dst, name), v.FieldByIndex(a.index))
-			dst = append(dst, ',')
+		if only == nil || only(a.Name) {
+			dst = a.appendMember(dst, a.Name, v)
+		}
+		if a.Alias != "" && (only == nil || only(a.Alias)) {
+			dst = a.appendMember(dst, a.Alias, v)
 		}
 	}
 	return dst
+}
+
+func (a *Attr) appendMember(dst []byte, name string, object reflect.Value) []byte {
+	dst = a.appendValue(AppendName(dst, name), object.FieldByIndex(a.index))
+	return append(dst, ',')
 }
 
 // AppendObject appends a struct's shown attributes as a JSON object.
@@ -69,10 +73,10 @@ func (a *Attr) appendValue(dst []byte, v reflect.Value) []byte {
 	case Boolean:
 		return strconv.AppendBool(dst, v.Bool())
 	case Time:
-		t := v.Interface().(time.Time)
+		t := v.Addr().Interface().(*time.Time)
 		return append(t.UTC().AppendFormat(append(dst, '"'), TimeLayout), '"')
 	case Strings:
-		return a.appendStrings(dst, v.Interface().([]string))
+		return a.appendStrings(dst, *v.Addr().Interface().(*[]string))
 	case StringMap:
 		return appendStringMap(dst, v.Interface().(map[string]string))
 	case Object:
@@ -124,24 +128,29 @@ func appendStringMap(dst []byte, m map[string]string) []byte {
 func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
+	done := 0 // up to where s is appended
 	for i := 0; i < len(s); {
 		c := s[i]
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		dst = append(dst, s[done:i]...)
+		size := 1
 		switch {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-		case c < ' ' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		case c < utf8.RuneSelf:
-			dst = append(dst, c)
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		default:
-			r, size := utf8.DecodeRuneInString(s[i:])
+			var r rune
+			r, size = utf8.DecodeRuneInString(s[i:])
 			dst = utf8.AppendRune(dst, r)
-			i += size
-			continue
 		}
-		i++
+		i += size
+		done = i
 	}
-	return append(dst, '"')
+	return append(append(dst, s[done:]...), '"')
 }
 
 // Append appends the attribute's value in the struct that src points to, as JSON.
