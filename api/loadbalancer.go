@@ -98,10 +98,10 @@ func (s *Server) insertGraph(c *call, g *graph, subnet lb.Subnet) (*lb.Tree, err
 		if err := e.checkQuota(); err != nil {
 			return err
 		}
+		tx.Defer(tx.Now().Add(creationTimeout))
 		if err := store.Insert(c.Context(), tx, b); err != nil {
 			return err
 		}
-		tx.Defer(tx.Now().Add(creationTimeout))
 		if err := e.insertRows(); err != nil {
 			return err
 		}

@@ -120,7 +120,7 @@ func fill(b *testing.B, s *Store) bench {
 	const perTx = 5000
 	for done := 0; done < benchRows; done += perTx {
 		err := s.Write(ctx, func(tx *Tx) error {
-			tx.balance = &balancer{inserted: true}
+			tx.balance = &balancer{inserted: true, due: tx.now}
 			defer func() { tx.balance = nil }()
 			for i := done; i < done+perTx; i += rowsPerInsert {
 				var rows []*lb.LoadBalancer

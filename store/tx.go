@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/octavo-lb/octavo/lb"
@@ -16,6 +17,7 @@ type Tx struct {
 	store   *Store
 	now     time.Time
 	balance *balancer // nil until locked
+	due     time.Time // set by Defer
 	changes []Change
 }
 
@@ -35,8 +37,8 @@ type balancer struct {
 	settle   bool // the observed generation must be computed again
 	gone     bool
 	wake     bool
-	due      time.Time           // set by Defer
-	tags     map[string][]string // by object, as LockTree read them
+	due      time.Time           // of a row that this transaction inserted
+	tags     map[string][]string // by object, as Lock and LockTree read them
 }
 
 const (
@@ -107,7 +109,7 @@ func (tx *Tx) Lock(ctx context.Context, lbID string) (*lb.LoadBalancer, error) {
 	}
 	if tx.balance == nil {
 		b.projectID, b.generation, b.observed = object.ProjectID, object.Generation, object.ObservedGeneration
-		b.deleting = object.Deleting
+		b.deleting, b.tags = object.Deleting, map[string][]string{lbID: slices.Clone(object.Tags)}
 		tx.balance = &b
 	}
 	return &object, nil
@@ -182,11 +184,16 @@ func (tx *Tx) Wake() {
 	}
 }
 
-// Defer makes the load balancer due at a later time than now, for a creation that is still to be completed.
-func (tx *Tx) Defer(until time.Time) {
-	if tx.balance != nil {
-		tx.balance.due = until
+// Defer makes the load balancer due at a later time than now, for a creation that is still to be completed. Before Insert it
+// takes no statement of its own.
+func (tx *Tx) Defer(until time.Time) { tx.due = until }
+
+// dueAt is when a worker shall come.
+func (tx *Tx) dueAt() time.Time {
+	if tx.due.IsZero() {
+		return tx.now
 	}
+	return tx.due
 }
 
 // Log appends an entry to the change log, for changes that the store does not log by itself. Sequence, time, and where
@@ -217,12 +224,9 @@ func (tx *Tx) finish(ctx context.Context) error {
 
 // schedule stores the new generation and when a worker shall come.
 func (tx *Tx) schedule(ctx context.Context, b *balancer) error {
-	if !b.desired && !b.wake && b.due.IsZero() || b.inserted && b.due.IsZero() {
+	due := tx.dueAt()
+	if !b.desired && !b.wake && tx.due.IsZero() || b.inserted && due.Equal(b.due) {
 		return nil
-	}
-	due := tx.now
-	if !b.due.IsZero() {
-		due = b.due
 	}
 	statement := `UPDATE "load_balancer" SET "due_at" = ?, "wake_seq" = "wake_seq" + 1`
 	if b.desired {

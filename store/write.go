@@ -45,7 +45,7 @@ func (tx *Tx) stampNew(m *lb.Meta, t *table) error {
 		if tx.balance != nil {
 			return errors.New("store: the transaction writes to a load balancer already")
 		}
-		tx.balance = &balancer{id: m.ID, projectID: m.ProjectID, inserted: true}
+		tx.balance = &balancer{id: m.ID, projectID: m.ProjectID, inserted: true, due: tx.dueAt()}
 	}
 	b, err := tx.raise()
 	if err != nil {
@@ -88,7 +88,7 @@ func (tx *Tx) extraColumns(t *table) (names []string, values []any) {
 	switch {
 	case t == balancers:
 		return []string{"cloud_generation", "failures", "due_at", "wake_seq", "lease_owner", "lease_token", "awaited_since"},
-			[]any{0, 0, formatTime(tx.now), 1, "", 0, formatTime(tx.now)}
+			[]any{0, 0, formatTime(tx.balance.due), 1, "", 0, formatTime(tx.now)}
 	case t.extra:
 		return []string{t.owner}, []any{tx.balance.id}
 	}
