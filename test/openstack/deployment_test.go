@@ -43,7 +43,10 @@ func TestDeploymentGuide(t *testing.T) {
 		"Start":                  d.checkStart,
 		"The example":            d.checkExample,
 		"HTTPS, with the certificate in Barbican": d.checkHTTPS,
-		"What to look at":                         d.checkFailover,
+		"What to look at": func(t *testing.T, out string) {
+			d.checkUpkeep(t, out)
+			d.checkFailover(t, out)
+		},
 	}
 	for _, s := range readDocument(t, "../../docs/deployment.md") {
 		if s.commands == "" {
