@@ -3,6 +3,7 @@ package openstack
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -61,6 +62,9 @@ func (i inventory) add(t *testing.T, client *gophercloud.ServiceClient, url, kin
 			continue // Neutron makes one for each project when it is first asked for
 		}
 		owner, _ := o["device_owner"].(string)
+		if network, _ := o["network_id"].(string); owner == "network:dhcp" {
+			name = "of network " + network
+		}
 		i[kind+" "+id] = kind + " " + name + " " + owner + " " + id
 	}
 }
@@ -69,9 +73,19 @@ func (i inventory) add(t *testing.T, client *gophercloud.ServiceClient, url, kin
 func (i inventory) leftSince(before inventory) []string {
 	var left []string
 	for _, key := range slices.Sorted(maps.Keys(i)) {
-		if _, old := before[key]; !old {
+		if _, old := before[key]; !old && !i.isOfOldNetwork(key, before) {
 			left = append(left, i[key])
 		}
 	}
 	return left
+}
+
+// isOfOldNetwork tells whether it is a DHCP port of a network that was there before: Neutron makes it when it gets round to it.
+func (i inventory) isOfOldNetwork(key string, before inventory) bool {
+	words := strings.Fields(i[key])
+	if len(words) != 6 || words[4] != "network:dhcp" {
+		return false
+	}
+	_, old := before["networks "+words[3]]
+	return old
 }
