@@ -222,16 +222,22 @@ func (d *deployment) checkFailover(t *testing.T, _ string) {
 	}
 	d.tell("from an amphora's death to the first answer of the next one: %.0f s, with a minute until it counts as dead", time.Since(began).Seconds())
 	d.answeredByBoth(t)
+	d.onlyAnother(t, dead)
+	d.checkDelete(t)
+}
+
+// onlyAnother waits until one amphora is left, and not that one.
+func (d *deployment) onlyAnother(t *testing.T, old string) {
+	t.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(2 * time.Second) {
 		amphorae := d.run("openstack --os-cloud admin loadbalancer amphora list -f value -c id -c status")
-		if len(strings.Split(amphorae, "\n")) == 1 && strings.Contains(amphorae, "ALLOCATED") && !strings.Contains(amphorae, dead) {
+		if len(strings.Split(amphorae, "\n")) == 1 && strings.Contains(amphorae, "ALLOCATED") && !strings.Contains(amphorae, old) {
 			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("amphorae: %s", amphorae)
 		}
 	}
-	d.checkDelete(t)
 }
 
 // checkDelete: a load balancer of its own comes and goes, and leaves nothing, while the guide's one serves on.

@@ -24,9 +24,7 @@ mkdir -p overlay/usr/share/octavo && date >overlay/usr/share/octavo/built`)
 	out, took := d.timed(`export OS_CLOUD=admin
 octavo image build --overlay overlay -o newer.qcow2 && octavo image upload newer.qcow2 && octavo image rollout`)
 	t.Logf("a newer image:\n%s", out)
-	if now := d.run("openstack --os-cloud admin loadbalancer amphora list -f value -c id"); now == old || strings.Contains(now, "\n") {
-		t.Errorf("the amphora was %s; after the rollout there is %s", old, now)
-	}
+	d.onlyAnother(t, old)
 	d.tell("a newer image, built, uploaded and rolled out: %.0f s", took.Seconds())
 
 	out, took = d.timed(`CGO_ENABLED=0 go build -ldflags '-X main.version=newer' -o newer-agent ./cmd/octavo-agent
