@@ -93,7 +93,7 @@ func operator(o BootstrapOptions) (gophercloud.AuthOptions, *tls.Config, string,
 	if err != nil {
 		return gophercloud.AuthOptions{}, nil, "", err
 	}
-	trust, err := cfg.ServiceAuth.TLS("")
+	trust, err := cloudTLS(cfg)
 	return cfg.ServiceAuth.Options(), trust, cfg.ServiceAuth.RegionName, err
 }
 

@@ -277,6 +277,7 @@ func TestWarningsAreOfWhatSurprisesSomebodyOneNight(t *testing.T) {
 		"[house_keeping]\ncert_expiry_buffer = 2592000":                                                      "after a third of that at the soonest",
 		"[nova]\ninsecure = true":                                                                            "[nova] insecure = true: the service's certificate is not checked",
 		"[neutron]\ninsecure = true":                                                                         "[neutron] insecure = true",
+		"[certificates]\ncert_manager = castellan_cert_manager\n[barbican]\nverify_ssl = false":              "[barbican] verify_ssl = false: the service's certificate is not checked",
 		"[certificates]\ninsecure = true":                                                                    "[certificates] insecure = true",
 	} {
 		if all := load(t, text).Warnings(); len(all) != 1 || !strings.Contains(all[0], want) {

@@ -49,6 +49,7 @@ type Barbican struct {
 	Endpoint     string `key:"barbican_endpoint" doc:"Address to use in place of the catalog's."`
 	EndpointType string `key:"barbican_endpoint_type" default:"public" choices:"public|internal|admin" doc:"Interface in the catalog."`
 	RegionName   string `key:"barbican_region_name" doc:"Region of the endpoint."`
+	VerifySSL    bool   `key:"verify_ssl" default:"true" doc:"Check Barbican's certificate."`
 	CAFile       string `key:"verify_ssl_path" doc:"CA certificates in PEM to check Barbican with; the system's when empty."`
 }
 
@@ -63,7 +64,7 @@ func (c *Config) KeyManagerEndpoint() ServiceEndpoint {
 		return c.Certificates.ServiceEndpoint
 	}
 	b := &c.Barbican
-	return ServiceEndpoint{Endpoint: b.Endpoint, EndpointType: b.EndpointType, RegionName: b.RegionName, CAFile: b.CAFile}
+	return ServiceEndpoint{Endpoint: b.Endpoint, EndpointType: b.EndpointType, RegionName: b.RegionName, CAFile: b.CAFile, Insecure: !b.VerifySSL}
 }
 
 // Networking is [networking].

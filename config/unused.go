@@ -67,7 +67,7 @@ var upstreamOnly = map[string]string{
 	"key_manager": "auth_type token username password user_id user_domain_id user_domain_name trust_id domain_id domain_name project_id " +
 		"project_name project_domain_id project_domain_name reauthenticate auth_url fixed_key",
 	"vault": "insecure certfile keyfile timeout collect_timing split_loggers",
-	"barbican": "barbican_api_version auth_endpoint retry_delay number_of_retries verify_ssl send_service_user_token insecure certfile " +
+	"barbican": "barbican_api_version auth_endpoint retry_delay number_of_retries send_service_user_token insecure certfile " +
 		"keyfile timeout collect_timing split_loggers cafile",
 	"barbican_service_user": "*",
 	"oslo_policy": "policy_default_rule remote_content_type remote_ssl_verify_server_crt remote_ssl_ca_crt_file " +

@@ -61,14 +61,15 @@ func (c *Config) warnOfCertificates() (all []string) {
 // warnOfTrust names what the operator chose not to check.
 func (c *Config) warnOfTrust() (all []string) {
 	for _, s := range []struct {
-		section  string
+		key      string
 		insecure bool
 	}{
-		{"keystone_authtoken", c.KeystoneToken.Insecure}, {"service_auth", c.ServiceAuth.Insecure},
-		{"neutron", c.Neutron.Insecure && !c.ServiceAuth.Insecure}, {"nova", c.Nova.Insecure}, {"glance", c.Glance.Insecure}, {"certificates", c.Certificates.Insecure},
+		{"[keystone_authtoken] insecure = true", c.KeystoneToken.Insecure}, {"[service_auth] insecure = true", c.ServiceAuth.Insecure},
+		{"[neutron] insecure = true", c.Neutron.Insecure && !c.ServiceAuth.Insecure}, {"[nova] insecure = true", c.Nova.Insecure}, {"[glance] insecure = true", c.Glance.Insecure}, {"[certificates] insecure = true", c.KeyManagerEndpoint().Insecure && c.Certificates.CertManager != "castellan_cert_manager"},
+		{"[barbican] verify_ssl = false", c.KeyManagerEndpoint().Insecure && c.Certificates.CertManager == "castellan_cert_manager" && !c.UsesVault()},
 	} {
 		if s.insecure {
-			all = append(all, fmt.Sprintf("[%s] insecure = true: the service's certificate is not checked, so that whoever is in between can take over the service's account.", s.section))
+			all = append(all, fmt.Sprintf("%s: the service's certificate is not checked, so that whoever is in between can take over the service's account.", s.key))
 		}
 	}
 	return all
