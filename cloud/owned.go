@@ -20,7 +20,8 @@ type Object struct {
 	AmphoraID string // the amphora
 }
 
-// Owned lists the objects whose names this service gives: those that no load balancer has are orphans.
+// Owned lists the objects whose names this service gives: those that no load balancer has are orphans. A VIP port of which
+// somebody else has made another device's is not among them.
 func (c *Client) Owned(ctx context.Context, kind plan.Kind) ([]Object, error) {
 	ctx, cancel, s, err := c.begin(ctx)
 	if err != nil {
@@ -37,7 +38,9 @@ func (c *Client) Owned(ctx context.Context, kind plan.Kind) ([]Object, error) {
 	case plan.PortKind:
 		list, err := listPorts(ctx, s.network, ports.ListOpts{})
 		for _, p := range list {
-			if lbID, _ := plan.Belongs(kind, p.Name); p.ProjectID == s.projectID || lbID != "" && p.DeviceID == plan.VIPDeviceID(lbID) {
+			lbID, _ := plan.Belongs(kind, p.Name)
+			ours := p.DeviceOwner == plan.Owner && p.DeviceID == plan.VIPDeviceID(lbID)
+			if lbID != "" && ours || lbID == "" && p.ProjectID == s.projectID {
 				add(p.ID, p.Name)
 			}
 		}

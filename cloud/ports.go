@@ -68,8 +68,8 @@ func getPort(ctx context.Context, network *gophercloud.ServiceClient, id string)
 }
 
 // EnsurePort finds the port by its id or else by its name, makes it if there is none, and changes what is not as wanted:
-// addresses (one that is still wanted is kept), security groups, allowed address pairs, QoS policy and administrative
-// state. What is nil in want is left as it is.
+// addresses (one that is still wanted is kept), security groups, allowed address pairs, QoS policy, administrative state,
+// and the device that it belongs to. What is nil or empty in want is left as it is.
 func (c *Client) EnsurePort(ctx context.Context, want plan.Port) (plan.Port, error) {
 	ctx, cancel, s, err := c.begin(ctx)
 	if err != nil {
@@ -192,6 +192,10 @@ func updatePort(ctx context.Context, network *gophercloud.ServiceClient, found, 
 	if found.Down != want.Down {
 		up := !want.Down
 		update.AdminStateUp, changed = &up, true
+	}
+	if want.DeviceID != "" && (found.DeviceID != want.DeviceID || found.DeviceOwner != want.DeviceOwner) {
+		// While it is the service's device, the compute service plugs the port into nobody's instance.
+		update.DeviceID, update.DeviceOwner, changed = &want.DeviceID, &want.DeviceOwner, true
 	}
 	if want.QosPolicyID != nil && *found.QosPolicyID != *want.QosPolicyID {
 		extended.QoSPolicyID, changed = want.QosPolicyID, true

@@ -86,7 +86,7 @@ func (k *Keeper) missing(ctx context.Context, r rows, objects []cloud.Object) er
 	}
 	var failed error
 	for id, name := range lost {
-		k.Logger.Warn("an object in the cloud is missing", "lb", id, "object", name)
+		k.Logger.Warn("an object in the cloud is missing, or is somebody else's now", "lb", id, "object", name)
 		if err := k.Store.Wake(ctx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
 			failed = errors.Join(failed, err)
 		}

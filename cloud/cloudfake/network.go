@@ -3,6 +3,7 @@ package cloudfake
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -64,6 +65,17 @@ func (c *Cloud) Drop(collection, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.objects[collection] = slices.DeleteFunc(c.objects[collection], func(o object) bool { return o.str("id") == name || o.str("name") == name })
+}
+
+// SetPort changes a port, found by its name, as its owner may.
+func (c *Cloud) SetPort(name string, attributes map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.objects["ports"] {
+		if p.str("name") == name {
+			maps.Copy(p, attributes)
+		}
+	}
 }
 
 // SetQuota bounds how many objects there may be in a collection: ports, security-groups, servers. Negative is no bound.
