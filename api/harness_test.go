@@ -34,6 +34,7 @@ type site struct {
 	statements atomic.Int64
 	config     api.Config
 	reference  *reference
+	file       string // of the database, if it is SQLite's
 }
 
 const (
@@ -67,7 +68,10 @@ func (tokens) Identify(r *http.Request) (identity.Caller, error) {
 	return c, nil
 }
 
-// network is a network service in memory. Objects belong to a project, or to all when it is empty.
+// allProjects own what is shared with all projects.
+const allProjects = "*"
+
+// network is a network service in memory. Objects belong to a project, or to all.
 type network struct {
 	mu       sync.Mutex
 	subnets  map[string]lb.Subnet
@@ -107,7 +111,8 @@ func newNetwork() *network {
 }
 
 func (n *network) visible(token, id, title string) error {
-	if owner := n.owner[id]; owner != "" && owner == callers[token].ProjectID || token == "admin" && owner != "" {
+	owner := n.owner[id]
+	if owner != "" && (owner == allProjects || owner == callers[token].ProjectID || token == "admin") {
 		return nil
 	}
 	return lb.Missing(title, id)
@@ -180,7 +185,7 @@ func onEveryDatabase(t *testing.T, test func(s *site), change ...func(*api.Confi
 
 func newSiteOn(t testing.TB, dsn string, change ...func(*api.Config)) *site {
 	t.Helper()
-	s := &site{t: t, network: newNetwork()}
+	s := &site{t: t, network: newNetwork(), file: strings.TrimPrefix(dsn, "sqlite:")}
 	var err error
 	s.store, err = store.Open(t.Context(), dsn, store.Options{
 		Trace: func(context.Context, string, time.Duration, error) { s.statements.Add(1) }})

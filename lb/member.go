@@ -30,20 +30,42 @@ func (r *Rules) ValidateMember(t *Tree, m, was *Member) error {
 }
 
 // memberAddress refuses addresses to which the data plane must not connect on a user's behalf: its own, and those of
-// the control plane. An IPv4 address written as IPv6 is still that IPv4 address.
+// the control plane. An IPv4 address written as IPv6 is still that IPv4 address, and one that gateways translate into an
+// IPv4 address is that one, too.
 func (r *Rules) memberAddress(t *Tree, address, option string) error {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return badOption(address, option)
 	}
-	a = a.Unmap()
-	local := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() ||
-		slices.Contains(t.LB.addresses(), a)
-	denied := slices.ContainsFunc(r.DeniedMembers, func(p netip.Prefix) bool { return p.Contains(a) })
-	if denied || local && !r.AllowLocalMembers {
+	if r.mustNotReach(t, a.Unmap()) || a.Is6() && r.mustNotReach(t, translated(a)) {
 		return badOption(address, option)
 	}
 	return nil
+}
+
+func (r *Rules) mustNotReach(t *Tree, a netip.Addr) bool {
+	local := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() ||
+		slices.Contains(t.LB.addresses(), a)
+	denied := slices.ContainsFunc(r.DeniedMembers, func(p netip.Prefix) bool { return p.Contains(a) })
+	return denied || local && !r.AllowLocalMembers
+}
+
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	sixToFour = netip.MustParsePrefix("2002::/16")    // RFC 3056
+	embedded  = netip.MustParsePrefix("::/96")        // RFC 4291, 2.5.5.1
+)
+
+// translated is the IPv4 address to which a gateway takes what is sent to an IPv6 address; invalid for none.
+func translated(a netip.Addr) netip.Addr {
+	b := a.As16()
+	switch {
+	case nat64.Contains(a), embedded.Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:]))
+	case sixToFour.Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return netip.Addr{}
 }
 
 func (t *Tree) checkDuplicateMember(m *Member) error {

@@ -188,6 +188,7 @@ func TestMembersDoNotReachTheControlPlane(t *testing.T) {
 		"192.0.2.10": "x", "::ffff:192.0.2.10": "x", // the load balancer's own VIP
 		"169.254.169.254": "x", "::ffff:169.254.169.254": "x", "fe80::1": "x", "127.0.0.1": "x", "::1": "x", "0.0.0.0": "x", "::": "x",
 		"224.0.0.1": "x", "ff02::1": "x", "198.18.0.9": "x", "::ffff:198.18.0.9": "x", "198.18.1.9": "",
+		"64:ff9b::169.254.169.254": "x", "64:ff9b::c612:9": "x", "2002:a9fe:a9fe::1": "x", "::169.254.169.254": "x", "64:ff9b::192.0.2.11": "", "2002:c000:20b::1": "",
 	} {
 		m := lb.Member{PoolID: "HTTP", Address: address, ProtocolPort: 80}
 		if want != "" {
