@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -41,18 +42,20 @@ func fullSite(t *testing.T) (s *site, paths map[string]string) {
 	return s, paths
 }
 
+// listed are the attributes of what a list's member holds.
+var listed = map[string]*attr.Table{"loadbalancers": attr.Of[lb.LoadBalancer](), "listeners": attr.Of[lb.Listener](), "pools": attr.Of[lb.Pool](),
+	"healthmonitors": attr.Of[lb.HealthMonitor](), "l7policies": attr.Of[lb.L7Policy](), "members": attr.Of[lb.Member](), "rules": attr.Of[lb.L7Rule]()}
+
 // Whatever an answer shows can be asked for.
 func TestEveryAttributeIsAFilterAndASortKey(t *testing.T) {
 	s, paths := fullSite(t)
 	u := s.as("admin")
-	tables := map[string]*attr.Table{"loadbalancers": attr.Of[lb.LoadBalancer](), "listeners": attr.Of[lb.Listener](), "pools": attr.Of[lb.Pool](),
-		"healthmonitors": attr.Of[lb.HealthMonitor](), "l7policies": attr.Of[lb.L7Policy](), "members": attr.Of[lb.Member](), "rules": attr.Of[lb.L7Rule]()}
 	for path, member := range paths {
 		if member == "" {
 			member = path
 		}
 		items := u.get("/v2/lbaas/" + path).want(200).in(member).([]any)
-		for _, a := range tables[member].Attrs {
+		for _, a := range listed[member].Attrs {
 			if a.Access&attr.Shown == 0 {
 				continue
 			}
@@ -73,6 +76,72 @@ func TestEveryAttributeIsAFilterAndASortKey(t *testing.T) {
 		u.get("/v2/lbaas/"+path+"?surprise=1").want(400, "One or more arguments are either duplicate or invalid")
 		u.get("/v2/lbaas/"+path+"?sort_key=surprise").want(400, "Supplied sort key 'surprise' is not valid.")
 	}
+}
+
+// Every column puts lists in order, one way and the other, and pages along it, forward and back, have each object once.
+func TestEveryColumnSortsAndPages(t *testing.T) {
+	s, paths := fullSite(t)
+	u := s.as("admin")
+	for path, member := range paths {
+		member = cmp.Or(member, path)
+		for _, a := range listed[member].Attrs {
+			if a.Access&attr.Shown == 0 || a.Type >= attr.Strings {
+				continue // lists and objects have no order
+			}
+			name := a.Name
+			query := "/v2/lbaas/" + path + "?sort_key=" + name
+			up, down := u.get(query+"&sort_dir=asc").want(200), u.get(query+"&sort_dir=desc").want(200)
+			first, last := column(up, member, name), column(down, member, name)
+			slices.Reverse(last)
+			if !slices.IsSorted(first) || !slices.Equal(first, last) {
+				t.Errorf("%s by %s: %v up, %v down, from behind", path, name, first, last)
+			}
+			for dir, all := range map[string]answer{"asc": up, "desc": down} {
+				want := all.ids(member)
+				page := u.get(query + "&limit=1&sort_dir=" + dir).want(200)
+				forward := page.ids(member)
+				for next := page.link(member, "next"); next != ""; next = page.link(member, "next") {
+					page = u.get(next).want(200)
+					forward = append(forward, page.ids(member)...)
+				}
+				back := page.ids(member)
+				for previous := page.link(member, "previous"); previous != ""; previous = page.link(member, "previous") {
+					page = u.get(previous).want(200)
+					back = append(page.ids(member), back...)
+				}
+				if !slices.Equal(forward, want) || !slices.Equal(back, want) {
+					t.Errorf("%s by %s %s: pages have %v, back %v, the list %v", path, name, dir, forward, back, want)
+				}
+			}
+		}
+	}
+}
+
+// column are the values of one attribute, as text that has their order.
+func column(a answer, member, name string) (values []string) {
+	a.t.Helper()
+	for _, item := range a.in(member).([]any) {
+		v := item.(map[string]any)[name]
+		if n, ok := v.(float64); ok {
+			v = fmt.Sprintf("%012.3f", n+1) // -1 is the least
+		} else if v == nil {
+			v = ""
+		}
+		values = append(values, fmt.Sprint(v))
+	}
+	return values
+}
+
+// link is the path of a page's neighbour, empty for none.
+func (a answer) link(list, rel string) string {
+	a.t.Helper()
+	for _, l := range a.in(list + "_links").([]any) {
+		if l := l.(map[string]any); l["rel"] == rel {
+			u, _ := url.Parse(l["href"].(string))
+			return u.RequestURI()
+		}
+	}
+	return ""
 }
 
 // asURL is a JSON value as a query writes it; lists and objects have no such form, and null has none that is told from "".
@@ -101,21 +170,13 @@ func TestPagesFollowEachOther(t *testing.T) {
 		}
 		return out
 	}
-	link := func(a answer, rel string) string {
-		for _, l := range a.in("loadbalancers_links").([]any) {
-			if l := l.(map[string]any); l["rel"] == rel {
-				return strings.TrimPrefix(l["href"].(string), s.server.URL)
-			}
-		}
-		return ""
-	}
 	for sort, want := range map[string]string{"sort_key=name": "abcde", "sort=name:desc": "edcba", "sort=description:asc,name:desc": "edcba",
 		"sort_key=description,name&sort_dir=desc": "abcde", "": "caebd"} {
 		for _, limit := range []string{"2", "5", "1", "4"} {
 			a := u.get(lbs + "?description=same&limit=" + limit + "&" + sort).want(200)
 			forward := names(a)
 			var before []string
-			for next := link(a, "next"); next != ""; next = link(a, "next") {
+			for next := a.link("loadbalancers", "next"); next != ""; next = a.link("loadbalancers", "next") {
 				before = append(before, names(a))
 				a = u.get(next).want(200)
 				forward += names(a)
@@ -124,17 +185,17 @@ func TestPagesFollowEachOther(t *testing.T) {
 				t.Errorf("%s by %s: %s, want %s", sort, limit, forward, want)
 			}
 			for i := len(before) - 1; i >= 0; i-- {
-				a = u.get(link(a, "previous")).want(200)
+				a = u.get(a.link("loadbalancers", "previous")).want(200)
 				if got := names(a); got != before[i] {
 					t.Errorf("%s by %s, back: %s, want %s", sort, limit, got, before[i])
 				}
 			}
-			if got := link(a, "previous"); got != "" {
+			if got := a.link("loadbalancers", "previous"); got != "" {
 				t.Errorf("%s by %s: there is a page before the first: %s", sort, limit, got)
 			}
 		}
 	}
-	if a := u.get(lbs + "?limit=2").want(200); !strings.Contains(link(a, "next"), "limit=2") || !strings.HasPrefix(link(a, "next"), "/v2/lbaas/loadbalancers?") {
+	if a := u.get(lbs + "?limit=2").want(200); !strings.Contains(a.link("loadbalancers", "next"), "limit=2") || !strings.HasPrefix(a.link("loadbalancers", "next"), "/v2/lbaas/loadbalancers?") {
 		t.Error(a.raw)
 	}
 	u.get(lbs+"?limit=x").want(400, "Supplied pagination limit 'x' is not valid.")

@@ -28,7 +28,7 @@ func (k *keys) Admit(_ context.Context, token, _ string, want lb.Secret) (lb.Sec
 	switch {
 	case k.away:
 		return lb.Secret{}, errors.New("connection refused")
-	case k.owner[want.Ref] != token:
+	case k.owner[want.Ref] != token && k.owner[want.Ref] != allProjects:
 		return lb.Secret{}, lb.Refuse(lb.InvalidReference, "Could not retrieve certificate: %s", want.Ref)
 	}
 	want.Digest, want.Sealed = "digest of "+want.Ref, []byte("sealed")
