@@ -62,8 +62,10 @@ type Agent struct {
 	events     *net.UnixConn
 	board      *board
 	ledger     *ledger
-	boot       string       // of this process
-	changing   sync.RWMutex // held while daemons are changed from one state to another
+	boot       string // of this process
+	// maxConnections is how many the instance carries at once.
+	maxConnections int
+	changing       sync.RWMutex // held while daemons are changed from one state to another
 }
 
 // Run is the agent's life, until the context ends. It fails only when it cannot begin; HAProxy serves on in any case.
@@ -118,6 +120,8 @@ func prepare(ctx context.Context, config Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.maxConnections = limit
+	config.Logger.Info("this instance carries so many connections at once", "connections", limit)
 	if a.kernel, err = relay.OpenKernel(); err != nil && !errors.Is(err, relay.ErrNotOurs) {
 		config.Logger.Warn("the kernel's messages cannot be logged", "err", err)
 	}

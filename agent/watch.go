@@ -122,7 +122,7 @@ func (w *watcher) report(ctx context.Context) agentapi.Report {
 		Program: a.updater.Running(), ProgramRefused: refused, ProgramFailure: why,
 		Boot: a.boot, Failure: failure, FailedGen: failed, Version: a.config.Version,
 		Capabilities: slices.Concat(a.abilities(), haproxy.Capabilities(), firewall.Capabilities(), keepalived.Capabilities()),
-		Daemons:      map[string]string{"haproxy": a.proxy.Version().String()},
+		Daemons:      map[string]string{"haproxy": a.proxy.Version().String()}, MaxConnections: int64(a.maxConnections),
 	}
 	if applied == nil {
 		return r

@@ -203,6 +203,8 @@ type Report struct {
 	ProgramRefused string `json:"program_refused,omitempty"`
 	ProgramFailure string `json:"program_failure,omitempty"`
 	Trust          string `json:"trust,omitempty"` // ID of the Trust in use
+	// MaxConnections is how many connections the instance carries at once: what a listener without a limit of its own has.
+	MaxConnections int64 `json:"max_connections,omitempty"`
 }
 
 // MemberHealth is one member as this amphora sees it in one pool.

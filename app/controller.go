@@ -122,7 +122,11 @@ func assemble(ctx context.Context, c controllerConfig, st *store.Store) (*contro
 	}
 	ctl := &controller{store: st, authorities: authorities, metrics: newMetrics(c.version, c.hash), stopping: make(chan struct{})}
 	ctl.metrics.registry.MustRegister(&deployment{store: st, authorities: authorities, deadAfter: c.settings.WithDefaults().DeadAfter, clock: time.Now})
+	ctl.metrics.registry.MustRegister(&fleet{store: st, clock: time.Now})
 	ctl.add(authorities.Run)
+	if c.hash != "" {
+		ctl.add((&roster{store: st, self: store.Controller{Name: c.name + " " + strings.Join(c.roles, ","), Version: c.version, Config: c.hash}, clock: time.Now, log: c.log}).Run)
+	}
 	var safe *keymanager.Safe
 	if c.keyManager != nil {
 		safe = keymanager.NewSafe(c.keyManager, keys)

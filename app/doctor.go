@@ -82,6 +82,7 @@ type doctor struct {
 	now       time.Time
 	log       *slog.Logger
 	deadAfter time.Duration
+	config    string // the digest of the configuration; empty without one
 	findings  []Finding
 }
 
@@ -124,7 +125,7 @@ func (d *doctor) examine(ctx context.Context, source func() (config.Sources, err
 	if d.failed("configuration", "octavo config reference prints every key with what is allowed", err) {
 		return
 	}
-	d.deadAfter = cfg.HealthManager.HeartbeatTimeout
+	d.deadAfter, d.config = cfg.HealthManager.HeartbeatTimeout, cfg.Hash()
 	if err := errors.Join(checkFiles(cfg, from.Files)...); !d.failed("configuration", "", err) {
 		d.say(Fine, "configuration", "", "it can be used; controllers with the same one show %s", cfg.Hash())
 	}
@@ -171,6 +172,8 @@ func (d *doctor) examineState(ctx context.Context, st *store.Store, keyFile stri
 	if !d.failed("database", "", err) {
 		d.examineCensus(census)
 	}
+	d.examineCapacity(ctx, st)
+	d.examineControllers(ctx, st)
 	return d.examineCertificates(ctx, st, keyFile)
 }
 

@@ -121,6 +121,8 @@ func checkReport(r *agentapi.Report) error {
 		return errors.New("a program is not a digest")
 	case r.Applied < 0 || r.FailedGen < 0:
 		return errors.New("a generation is below 0")
+	case r.MaxConnections < 0 || r.MaxConnections > maxCounter:
+		return errors.New("max_connections is absurd")
 	case !shortName(r.Version):
 		return errors.New("version is not a short name")
 	case !slices.Contains(vrrpStates, r.VRRPState):

@@ -40,6 +40,7 @@ func TestReportThatMakesNoSenseIsRefused(t *testing.T) {
 		"no boot":              func(r *agentapi.Report) { r.Boot = "" },
 		"boot with a line end": func(r *agentapi.Report) { r.Boot = "a\nb" },
 		"no time":              func(r *agentapi.Report) { r.Time = time.Time{} },
+		"negative limit":       func(r *agentapi.Report) { r.MaxConnections = -1 },
 		"negative generation":  func(r *agentapi.Report) { r.Applied = -1 },
 		"endless version":      func(r *agentapi.Report) { r.Version = strings.Repeat("v", 65) },
 		"VRRP state":           func(r *agentapi.Report) { r.VRRPState = "KING" },

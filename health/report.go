@@ -57,7 +57,7 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, amphora store.Am
 // sameNews tells whether two reports differ in nothing but what every report differs in: sequence, time and counters.
 func sameNews(a, b *agentapi.Report) bool {
 	return a.Boot == b.Boot && a.Applied == b.Applied && a.Failure == b.Failure && a.FailedGen == b.FailedGen &&
-		a.Version == b.Version && a.Program == b.Program && a.ProgramRefused == b.ProgramRefused && a.ProgramFailure == b.ProgramFailure && a.Trust == b.Trust && a.VRRPState == b.VRRPState && slices.Equal(a.Capabilities, b.Capabilities) &&
+		a.Version == b.Version && a.Program == b.Program && a.ProgramRefused == b.ProgramRefused && a.ProgramFailure == b.ProgramFailure && a.Trust == b.Trust && a.MaxConnections == b.MaxConnections && a.VRRPState == b.VRRPState && slices.Equal(a.Capabilities, b.Capabilities) &&
 		slices.Equal(a.Members, b.Members) &&
 		slices.EqualFunc(a.Listeners, b.Listeners, func(x, y agentapi.ListenerHealth) bool {
 			return x.ID == y.ID && x.Status == y.Status

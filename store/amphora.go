@@ -41,6 +41,7 @@ type Amphora struct {
 	LastReportAt      *time.Time `json:"last_report_at"`
 	Version           string     `json:"version"`
 	Capabilities      []string   `json:"capabilities"`
+	MaxConnections    int64      `json:"max_connections"` // that the instance carries at once; 0 when its agent does not say
 	CertSerial        string     `json:"cert_serial"`
 	CertPrevious      string     `json:"cert_previous"` // good beside it until the newest one was used: its delivery may have failed
 	CertExpiration    *time.Time `json:"cert_expiration"`

@@ -76,9 +76,9 @@ func (tx *Tx) reportAmphora(ctx context.Context, b *balancer, amphoraID string, 
 	}
 	_, err = tx.r.exec(ctx, `UPDATE "amphora" SET "boot" = ?, "sequence" = ?, "last_report_at" = ?, "applied_generation" = ?,`+
 		` "failed_generation" = ?, "failure" = ?, "vrrp_state" = ?, "version" = ?, "capabilities" = ?, "trust" = ?, "program" = ?, "program_refused" = ?,`+
-		` "program_failure" = ? WHERE "id" = ?`,
+		` "program_failure" = ?, "max_connections" = ? WHERE "id" = ?`,
 		r.Boot, r.Sequence, formatTime(tx.now), r.Applied, r.FailedGen, r.Failure, r.VRRPState, r.Version,
-		string(capabilities), r.Trust, r.Program, r.ProgramRefused, r.ProgramFailure, amphoraID)
+		string(capabilities), r.Trust, r.Program, r.ProgramRefused, r.ProgramFailure, r.MaxConnections, amphoraID)
 	b.settle = b.settle || r.Applied != applied
 	b.news = b.news || r.Failure != failure
 	return err

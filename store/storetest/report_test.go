@@ -43,7 +43,7 @@ func TestAmphoraKeepsWhatWorkerAndAgentSayApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := report(s, t, tree.LB.ID, a.ID, agentapi.Report{Boot: "b", Sequence: 3, Applied: 1, Version: "1.2",
-			Capabilities: []string{"tls"}, Failure: "bad", FailedGen: 2, VRRPState: "MASTER", Trust: "t1"}); err != nil {
+			Capabilities: []string{"tls"}, Failure: "bad", FailedGen: 2, VRRPState: "MASTER", Trust: "t1", MaxConnections: 13107}); err != nil {
 			t.Fatal(err)
 		}
 		expiry := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
@@ -62,7 +62,7 @@ func TestAmphoraKeepsWhatWorkerAndAgentSayApart(t *testing.T) {
 		want.Boot, want.Sequence, want.AppliedGeneration, want.Version, want.VRRPState = "b", 3, 1, "1.2", "MASTER"
 		want.Failure, want.FailedGeneration, want.Capabilities = "bad", 2, []string{"tls"}
 		want.CertSerial, want.CertPrevious, want.CertExpiration, want.LastReportAt = "42", "41", &expiry, got.LastReportAt
-		want.CertIssuer, want.Trust = "ca-1", "t1"
+		want.CertIssuer, want.Trust, want.MaxConnections = "ca-1", "t1", 13107
 		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b agentapi.Interface) bool { return a.MAC == b.MAC && a.MTU == b.MTU })); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}

@@ -128,7 +128,7 @@ func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	for _, check := range []string{"database", "certificates", "queue", "agents", "load balancers", "keystone", "endpoint", "cloud", "flavor",
-		"management network", "agents' endpoint", "key manager", "notifications", "amphorae"} {
+		"management network", "agents' endpoint", "key manager", "notifications", "amphorae", "controllers", "connections"} {
 		if found[check].Severity != "ok" {
 			t.Errorf("%s: %+v", check, found[check])
 		}
@@ -140,7 +140,8 @@ func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
 	text := scrape(t, figures)
 	for _, want := range []string{
 		`octavo_load_balancers\{operating_status="[A-Z_]+",provisioning_status="ACTIVE"\} 1`, `octavo_agents\{state="reporting"\} 1`, `octavo_agents\{state="silent"\} 0`,
-		`octavo_queue_age_seconds 0`, `octavo_agents_behind 0`, `octavo_database_up 1`, `octavo_ca_expiry_seconds\{ca="ca-[0-9a-f]{16}",in_use="true",role="issuing"\} 7\.77\d+e\+07`,
+		`octavo_queue_age_seconds 0`, `octavo_agents_behind 0`, `octavo_database_up 1`,
+		`octavo_controllers\{config="[0-9a-f]{16}",version=".+"\} 1`, `octavo_amphora_max_connections [1-9]\d+`, `octavo_listeners_beyond_capacity 0`, `octavo_ca_expiry_seconds\{ca="ca-[0-9a-f]{16}",in_use="true",role="issuing"\} 7\.77\d+e\+07`,
 		`octavo_controller_certificate_expiry_seconds\{ca="ca-[0-9a-f]{16}"\} 2\.59\d+e\+07`,
 		`octavo_agent_certificate_expiry_seconds 2\.59\d+e\+06`,
 		`octavo_api_request_duration_seconds_count\{code="2xx",method="POST",resource="loadbalancers"\} 1`, `octavo_build_info\{config="[0-9a-f]{16}",version=".+"\} 1`,
@@ -155,7 +156,7 @@ func TestDoctorAndMetricsTellHowADeploymentIs(t *testing.T) {
 	silent := strings.Replace(conf, "heartbeat_interval = 3", "heartbeat_interval = 1\nheartbeat_timeout = 7", 1)
 	eventually(t, 20*time.Second, "what a controller does is missed", func() error {
 		found, code = examined(t, silent)
-		for check, severity := range map[string]string{"agents": "failure", "agents' endpoint": "failure", "endpoint": "warning", "database": "ok"} {
+		for check, severity := range map[string]string{"agents": "failure", "agents' endpoint": "failure", "endpoint": "warning", "controllers": "warning", "database": "ok"} {
 			if found[check].Severity != severity {
 				return fmt.Errorf("%s: %+v", check, found[check])
 			}
