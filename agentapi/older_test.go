@@ -20,6 +20,7 @@ var harmless = map[string]string{
 	"Boot.program_key":         "without a key they say that they cannot run other programs",
 	"Boot.operator_ca":         "they refuse a controller that shows a certificate of an operator's own, and serve nothing that could go wrong",
 	"Boot.server_label":        "without it they show the server's name, and get the certificate for that",
+	"Boot.time_zone":           "they cut off the times of their logs in UTC",
 	"Certificate.operator_ca":  "as in Boot",
 	"Certificate.server_label": "as in Boot",
 	"ReportAnswer.renew":       "they renew when their certificate is due, and old CAs are trusted until then",
