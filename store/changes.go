@@ -68,20 +68,28 @@ func (s *Store) number(ctx context.Context) error {
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
+		numbered := 0
 		if err == nil {
-			err = s.Write(ctx, func(tx *Tx) error { return tx.number(ctx) })
+			err = s.Write(ctx, func(tx *Tx) (err error) {
+				numbered, err = tx.number(ctx)
+				return err
+			})
 		}
 		if err != nil {
 			return fmt.Errorf("cannot number the change log: %w", err)
 		}
+		if numbered == 0 {
+			return nil // another reader was faster, and what is read here does not show that yet
+		}
 	}
 }
 
-func (tx *Tx) number(ctx context.Context) error {
+// number tells how many entries it gave a sequence number.
+func (tx *Tx) number(ctx context.Context) (int, error) {
 	var head, id int64
 	err := tx.r.row(ctx, `SELECT "seq" FROM "change_head" WHERE "id" = 1`+tx.r.dialect.forUpdate, nil, &head)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var cases strings.Builder
 	var ids []any
@@ -91,14 +99,14 @@ func (tx *Tx) number(ctx context.Context) error {
 		ids = append(ids, id)
 	}, &id)
 	if err != nil || len(ids) == 0 {
-		return err
+		return 0, err
 	}
 	if _, err := tx.r.exec(ctx, `UPDATE "change_log" SET "seq" = CASE "id"`+cases.String()+` END WHERE "id" IN `+
 		placeholders(len(ids)), ids...); err != nil {
-		return err
+		return 0, err
 	}
 	_, err = tx.r.exec(ctx, `UPDATE "change_head" SET "seq" = ? WHERE "id" = 1`, head)
-	return err
+	return len(ids), err
 }
 
 // Changes reads up to limit entries after a sequence number. A reader that goes on from the last one it got misses none,
