@@ -27,6 +27,10 @@ func (in *intake) write(ctx context.Context, amphora store.Amphora, r agentapi.R
 		if fromEarlierProcess(before, r) {
 			return store.ErrStale
 		}
+		r, err := doubt(ctx, tx, balancer, before, r)
+		if err != nil {
+			return err
+		}
 		if err := tx.Report(ctx, amphora.ID, r); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/octavo-lb/octavo/lb"
+	"github.com/octavo-lb/octavo/store"
 )
 
 // TestOlderAgentsAreServed replays what agents of earlier versions said to their controllers, request by request as they were
@@ -136,5 +142,59 @@ func (r *replay) send(text, token string) {
 	}
 	if got["program"] != nil {
 		r.t.Errorf("an agent that can run no other program is told to: %s", answer)
+	}
+}
+
+// TestAgentThatIsTooOldIsNotBelieved adds a listener of which an agent knows nothing. It reports that all is in force, for it passes
+// over what it does not know; users are told what is wrong, and what else is changed meanwhile is not in force either, until
+// the listener goes or a newer agent reports.
+func TestAgentThatIsTooOldIsNotBelieved(t *testing.T) {
+	for name, cure := range map[string]func(b *balancer, listener string, old []string) []string{
+		"a newer agent": func(_ *balancer, _ string, old []string) []string { return append(old, "listener:UDP") },
+		"the listener is deleted": func(b *balancer, listener string, old []string) []string {
+			b.write(func(ctx context.Context, tx *store.Tx) error { return store.Delete[lb.Listener](ctx, tx, listener) })
+			return old
+		},
+		"the listener is disabled": func(b *balancer, listener string, old []string) []string {
+			l, err := store.Get[lb.Listener](b.w.t.Context(), b.w.store, listener)
+			must(b.w.t, err)
+			l.AdminStateUp = false
+			b.write(func(ctx context.Context, tx *store.Tx) error { return store.Update(ctx, tx, &l) })
+			return old
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.newBalancer(1)
+			a := w.enrolled(b.amphorae[0])
+			can := []string{"listener:HTTP", "pool:HTTP", "algorithm:ROUND_ROBIN", "monitor:TCP"}
+			report := func(want lb.ProvisioningStatus, why string) {
+				t.Helper()
+				b.inCloud()
+				r := b.good(b.tree().LB.Generation)
+				r.Version, r.Capabilities = "0.9", can
+				send(t, a, r)
+				tree := b.tree()
+				if got := tree.LB.Provisioning(); got != want || !strings.Contains(tree.LB.Failure, why) || why == "" && tree.LB.Failure != "" {
+					t.Errorf("it is %s: %q, want %s with %q", got, tree.LB.Failure, want, why)
+				}
+			}
+			report(lb.Active, "")
+			listener := &lb.Listener{Meta: lb.Meta{ID: uuid.NewString(), ProjectID: "p", AdminStateUp: true}, LoadBalancerID: b.id, Protocol: "UDP", ProtocolPort: 53}
+			b.write(func(ctx context.Context, tx *store.Tx) error { return store.Insert(ctx, tx, listener) })
+			const why = "its agent, version 0.9, does not know listener:UDP"
+			report(lb.ProvError, why)
+			b.write(func(ctx context.Context, tx *store.Tx) error {
+				m, err := store.Get[lb.Member](ctx, tx, b.members[0])
+				if err != nil {
+					return err
+				}
+				m.Weight = 7
+				return store.Update(ctx, tx, &m)
+			})
+			report(lb.ProvError, why)
+			can = cure(b, listener.ID, can)
+			report(lb.Active, "")
+		})
 	}
 }
