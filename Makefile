@@ -47,7 +47,7 @@ test-image:
 # Tenants' certificates in a real Vault, which is built from its source: not in `make test`, for that takes minutes.
 test-vault: build
 	go build -tags vault -modfile=tools/vault.mod -o bin/vault-for-tests ./test/vault
-	OCTAVO_VAULT=$(CURDIR)/bin/vault-for-tests go test -count=1 -run TestVault ./secrets/keymanager
+	OCTAVO_VAULT=$(CURDIR)/bin/vault-for-tests go test -count=1 -run 'TestVault|TestProbe' ./secrets/keymanager
 	OCTAVO_VAULT=$(CURDIR)/bin/vault-for-tests OCTAVO_BIN=$(CURDIR)/bin go test -count=1 -run TestCertificatesFromVault ./test/e2e
 
 # The deployment guide on a real OpenStack, made of Debian's packages on this machine (test/openstack/README.md). Needs root,
