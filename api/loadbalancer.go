@@ -157,10 +157,10 @@ func (s *Server) ensureVIP(ctx context.Context, tree *lb.Tree) error {
 		}
 		row.VipAddress, row.VipPortID, row.VipSubnetID, row.VipNetworkID = b.VipAddress, b.VipPortID, b.VipSubnetID, b.VipNetworkID
 		row.AdditionalVips, row.VipVnicType = b.AdditionalVips, b.VipVnicType
+		tx.Wake()
 		if err := store.Amend(ctx, tx, row); err != nil {
 			return err
 		}
-		tx.Wake()
 		tree.LB = *row
 		return nil
 	})

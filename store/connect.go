@@ -58,7 +58,12 @@ func (t *target) connect(ctx context.Context, maxConns int, age time.Duration) (
 			write.Close()
 			return nil, nil, nil, err
 		}
-		d = newMySQLDialect(strings.Contains(strings.ToLower(version), "mariadb"))
+		mariadb := strings.Contains(strings.ToLower(version), "mariadb")
+		d = newMySQLDialect(mariadb)
+		// MariaDB has the function since 10.6.
+		var none int
+		d.jsonTable = mariadb && write.QueryRowContext(ctx,
+			`SELECT COUNT(*) FROM JSON_TABLE('[]', '$[*]' COLUMNS ("id" INT PATH '$')) AS "ids"`).Scan(&none) == nil
 	}
 	return d, write, write, nil
 }

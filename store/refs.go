@@ -104,7 +104,7 @@ func eachRef(ctx context.Context, r Reader, relations []relation, ids []string, 
 	var selects []string
 	var args []any
 	for n, rel := range relations {
-		condition, more := r.reader().dialect.isIn("o."+quote(rel.of), ids)
+		condition, more := r.reader().dialect.isAmong("o."+quote(rel.of), ids)
 		args = append(args, more...)
 		selects = append(selects, fmt.Sprintf(`SELECT %d AS "n", o.%s AS "of", o.%s AS "belongs", %s AS "place", o."created_at" AS "at", o."id" AS "row"`+
 			` FROM %s o WHERE %s%s`, n, quote(rel.of), quote(rel.id), rel.place, rel.from, rel.where, condition))

@@ -124,7 +124,7 @@ func Update[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 }
 
 // Amend writes attributes like Update does, without it being a change of desired state: for what the service found out,
-// such as the address of a VIP port it made.
+// such as the address of a VIP port it made. After Wake, a load balancer is made due by the same statement.
 func Amend[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 	b, err := tx.locked()
 	if err != nil {
@@ -151,6 +151,11 @@ func updateRow[T Resource](ctx context.Context, tx *Tx, object *T) error {
 		}
 		set = append(set, quote(c.name)+" = ?")
 		args = append(args, c.value(v))
+	}
+	if b := tx.balance; t == balancers && b.wake && !b.desired {
+		set = append(set, `"due_at" = ?`, `"wake_seq" = "wake_seq" + 1`)
+		args = append(args, formatTime(tx.dueAt()))
+		b.wake = false
 	}
 	args = append(args, m.ID, tx.balance.id)
 	found, err := tx.r.exec(ctx, `UPDATE `+quote(t.name)+` SET `+strings.Join(set, ", ")+

@@ -205,16 +205,22 @@ func TestReleaseSetsTheNextTime(t *testing.T) {
 func TestCreationThatIsCompletedLaterIsNotDueBefore(t *testing.T) {
 	eachAt(t, func(t *testing.T, s *store.Store, c *clock) {
 		ctx := t.Context()
-		tree := storetest.Sample("p")
-		err := s.Write(ctx, func(tx *store.Tx) error {
-			if err := storetest.Insert(ctx, tx, tree); err != nil {
+		var tree *lb.Tree
+		for _, before := range []bool{false, true} {
+			tree = storetest.Sample("p")
+			err := s.Write(ctx, func(tx *store.Tx) error {
+				if before {
+					tx.Defer(tx.Now().Add(time.Minute))
+				}
+				err := storetest.Insert(ctx, tx, tree)
+				if !before {
+					tx.Defer(tx.Now().Add(time.Minute))
+				}
 				return err
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-			tx.Defer(tx.Now().Add(time.Minute))
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
 		nothingDue(t, s)
 		write(t, s, tree.LB.ID, func(tx *store.Tx) error {

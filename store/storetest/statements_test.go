@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +53,24 @@ func TestNumberOfStatementsIsConstant(t *testing.T) {
 			}},
 			{"tree", 7, func() error { _, err := s.Tree(ctx, ids[0]); return err }},
 			{"statistics", 1, func() error { _, err := s.StatisticsOfLoadBalancers(ctx, ids...); return err }},
+			// The row and the change log.
+			{"creation to be completed", 2, func() error {
+				return s.Write(ctx, func(tx *store.Tx) error {
+					tx.Defer(tx.Now().Add(time.Hour))
+					return store.Insert(ctx, tx, &lb.LoadBalancer{Provider: "octavia", Topology: "SINGLE"})
+				})
+			}},
+			// Lock, the row, and the change log.
+			{"its completion", 3, func() error {
+				return s.Write(ctx, func(tx *store.Tx) error {
+					b, err := tx.Lock(ctx, ids[0])
+					if err != nil {
+						return err
+					}
+					tx.Wake()
+					return store.Amend(ctx, tx, b)
+				})
+			}},
 			// Lock and tree, the member, generation and schedule, change log.
 			{"update of a member", 7 + 3, func() error {
 				return s.Write(ctx, func(tx *store.Tx) error {
@@ -104,6 +123,38 @@ func TestThousandMembersInOneTransaction(t *testing.T) {
 		if got := list[lb.Member](t, s, store.Query{Parent: made.Pools[0].ID, Tags: []string{"batch"},
 			Filters: []store.Filter{{Name: "weight", Values: []string{"9"}}}}); len(got) != 1000 {
 			t.Errorf("%d members", len(got))
+		}
+	})
+}
+
+func TestReferencesOfManyLoadBalancers(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		made := map[string]*lb.Tree{}
+		var ids []string
+		for range 30 {
+			tree := storetest.Create(t, s, "p", nil)
+			made[tree.LB.ID], ids = tree, append(ids, tree.LB.ID)
+		}
+		ids = append(ids, "none", `"]`)
+		refs, err := store.RefsOfLoadBalancers(ctx, s, ids...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(refs) != len(made) {
+			t.Errorf("references of %d load balancers, want %d", len(refs), len(made))
+		}
+		for id, tree := range made {
+			var want store.LoadBalancerRefs
+			for _, l := range tree.Listeners {
+				want.Listeners = append(want.Listeners, l.ID)
+			}
+			for _, p := range tree.Pools {
+				want.Pools = append(want.Pools, p.ID)
+			}
+			if got := refs[id]; !slices.Equal(got.Listeners, want.Listeners) || !slices.Equal(got.Pools, want.Pools) {
+				t.Errorf("load balancer %s: %v, want %v", id, got, want)
+			}
 		}
 	})
 }
