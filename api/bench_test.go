@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ import (
 	"github.com/octavo-lb/octavo/store"
 	"github.com/octavo-lb/octavo/test/dbtest"
 )
+
+// crowdsClient keeps the connections of all clients.
+var crowdsClient = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * crowd}}
 
 // arena is the service on one database, in a process of its own, with a client that does nothing but ask.
 type arena struct {
@@ -78,7 +82,7 @@ func (a *arena) do(method, path string, body any, want int) []byte {
 	}
 	q, _ := http.NewRequestWithContext(context.Background(), method, a.url+path, content)
 	q.Header = http.Header{"X-Auth-Token": {"member-a"}, "Content-Type": {"application/json"}}
-	resp, err := http.DefaultClient.Do(q)
+	resp, err := crowdsClient.Do(q)
 	if err != nil {
 		a.b.Fatal(err)
 	}
@@ -102,32 +106,79 @@ func (a *arena) usage() (u usage) {
 // database's server. between runs between requests, in this process: of it only what the database does counts.
 func (a *arena) measure(name string, f func(i int), between ...func()) {
 	a.b.Run(name, func(b *testing.B) {
-		prefix := a.database + "_" + name
-		defer a.profile(prefix)()
-		var took []time.Duration
-		var all time.Duration
-		before, database := a.usage(), a.databaseCPU()
+		m := a.begin(name)
 		for i := 0; b.Loop(); i++ {
 			began := time.Now()
 			f(i)
-			took = append(took, time.Since(began))
-			all += took[i]
+			m.add(time.Since(began))
 			for _, f := range between {
 				f()
 			}
 		}
-		after := a.usage()
-		slices.Sort(took)
-		ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-		n := float64(len(took))
-		b.ReportMetric(ms(took[len(took)/2]), prefix+"_p50_ms")
-		b.ReportMetric(ms(took[len(took)*99/100]), prefix+"_p99_ms")
-		b.ReportMetric(n/all.Seconds(), prefix+"_per_s")
-		b.ReportMetric((after.CPU-before.CPU).Seconds()/n*1000, prefix+"_cpu_s_per_1000")
-		b.ReportMetric((a.databaseCPU()-database).Seconds()/n*1000, prefix+"_database_cpu_s_per_1000")
-		b.ReportMetric(float64(after.Statements-before.Statements)/n, prefix+"_statements")
-		b.ReportMetric(0, "ns/op")
+		var all time.Duration
+		for _, t := range m.took {
+			all += t
+		}
+		m.end(b, all)
 	})
+}
+
+const crowd = 8
+
+// measureCrowd is measure with several clients at once.
+func (a *arena) measureCrowd(name string, f func()) {
+	a.b.Run(name, func(b *testing.B) {
+		b.SetParallelism((crowd + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+		m := a.begin(name)
+		b.ResetTimer()
+		b.RunParallel(func(p *testing.PB) {
+			for p.Next() {
+				began := time.Now()
+				f()
+				m.add(time.Since(began))
+			}
+		})
+		m.end(b, b.Elapsed())
+	})
+}
+
+// measurement is what is known of requests since its beginning.
+type measurement struct {
+	*arena
+	prefix   string
+	before   usage
+	database time.Duration
+	profiled func()
+
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+func (a *arena) begin(name string) *measurement {
+	prefix := a.database + "_" + name
+	return &measurement{arena: a, prefix: prefix, profiled: a.profile(prefix), before: a.usage(), database: a.databaseCPU()}
+}
+
+func (m *measurement) add(took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.took = append(m.took, took)
+}
+
+// end reports; all is how long the requests took together.
+func (m *measurement) end(b *testing.B, all time.Duration) {
+	after, database := m.usage(), m.databaseCPU()
+	m.profiled()
+	slices.Sort(m.took)
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	n := float64(len(m.took))
+	b.ReportMetric(ms(m.took[len(m.took)/2]), m.prefix+"_p50_ms")
+	b.ReportMetric(ms(m.took[len(m.took)*99/100]), m.prefix+"_p99_ms")
+	b.ReportMetric(n/all.Seconds(), m.prefix+"_per_s")
+	b.ReportMetric((after.CPU-m.before.CPU).Seconds()/n*1000, m.prefix+"_cpu_s_per_1000")
+	b.ReportMetric((database-m.database).Seconds()/n*1000, m.prefix+"_database_cpu_s_per_1000")
+	b.ReportMetric(float64(after.Statements-m.before.Statements)/n, m.prefix+"_statements")
+	b.ReportMetric(0, "ns/op")
 }
 
 // profilesVariable names a folder for a CPU profile of the service for each of the figures. Profiling itself costs some CPU.
@@ -265,10 +316,12 @@ func BenchmarkAPI(b *testing.B) {
 				a.converge(id) // as most are that somebody looks at
 				have = n
 				a.measure(fmt.Sprint("show_of_", n), func(int) { a.do("GET", lbs+"/"+id, nil, 200) })
+				a.measureCrowd(fmt.Sprint("shows_at_once_of_", n), func() { a.do("GET", lbs+"/"+id, nil, 200) })
 				a.measure(fmt.Sprint("page_50_of_", n), func(int) { a.do("GET", lbs+"?limit=50", nil, 200) })
 				a.measure(fmt.Sprint("page_1000_of_", n), func(int) { a.do("GET", lbs, nil, 200) })
 			}
 			a.measure("create", func(int) { a.do("POST", lbs, object{"loadbalancer": object{"vip_subnet_id": subA}}, 201) })
+			a.measureCrowd("creates_at_once", func() { a.do("POST", lbs, object{"loadbalancer": object{"vip_subnet_id": subA}}, 201) })
 			a.measure("create_full", func(i int) { a.do("POST", lbs, full(i), 201) })
 
 			var made struct {
