@@ -18,6 +18,7 @@ import (
 	"github.com/octavo-lb/octavo/agentapi"
 	"github.com/octavo-lb/octavo/firewall"
 	"github.com/octavo-lb/octavo/haproxy"
+	"github.com/octavo-lb/octavo/keepalived"
 	"github.com/octavo-lb/octavo/lb"
 )
 
@@ -44,7 +45,7 @@ func (a *Agent) apply(ctx context.Context) {
 		}
 		state := a.board.newest()
 		start := time.Now()
-		if err := a.put(ctx, state, a.board.inForce); err != nil {
+		if err := a.put(ctx, state, a.served); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -58,6 +59,7 @@ func (a *Agent) apply(ctx context.Context) {
 		if !a.join(ctx, state) {
 			continue
 		}
+		a.board.inForce(state)
 		a.config.Logger.Info("in force", "lb", state.LB, "generation", state.Generation, "took", time.Since(start).Round(time.Millisecond))
 		a.remember(state)
 	}
@@ -82,7 +84,7 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State, done func(*agent
 	}
 	if vrrp == "" {
 		// keepalived takes the VIPs along when it ends.
-		if err := a.standby.Apply(""); err != nil {
+		if err := a.standby.Apply("", 0); err != nil {
 			return err
 		}
 	}
@@ -90,7 +92,7 @@ func (a *Agent) put(ctx context.Context, state *agentapi.State, done func(*agent
 		return fmt.Errorf("setting up the network: %w", err)
 	}
 	// It looks at the interfaces, which are there only now.
-	if err := a.standby.Check(ctx, vrrp); err != nil {
+	if err := a.standby.Check(ctx, keepalived.Joining(vrrp, quiet(state))); err != nil {
 		return err
 	}
 	// What is seen of the daemons in between fits neither the former state nor this one.
@@ -128,7 +130,7 @@ func (a *Agent) change(ctx context.Context, state *agentapi.State, config *hapro
 		return err
 	}
 	// Clients come only now that they are served.
-	if err := errors.Join(a.network.Raise(ctx, state), a.standby.Apply(vrrp)); err != nil {
+	if err := errors.Join(a.network.Raise(ctx, state), a.standby.Apply(vrrp, quiet(state))); err != nil {
 		return err
 	}
 	a.prober.Set(ctx, probe.Targets(state, func(p lb.Pool, m lb.HealthMonitor) bool {

@@ -35,7 +35,7 @@ func (a *Agent) standDown(ctx context.Context, err error) {
 	}
 	a.proxy.Drain()
 	ended := a.network.AwaitSilence(patience, applied.VIPs)
-	if err := a.standby.Apply(""); err != nil {
+	if err := a.standby.Apply("", 0); err != nil {
 		a.config.Logger.Warn("cannot hand over the VIP", "lb", applied.LB, "err", err)
 	}
 	a.config.Logger.Info("stood down for another amphora", "lb", applied.LB, "all_connections_ended", ended, "took", time.Since(began).Round(time.Millisecond))

@@ -21,18 +21,39 @@ func (a *Agent) buildVRRP(state *agentapi.State) (string, error) {
 	})
 }
 
+// quiet is how long a keepalived that is started keeps quiet.
+func quiet(state *agentapi.State) time.Duration {
+	if state.VRRP == nil {
+		return 0
+	}
+	return time.Duration(state.VRRP.Join) * time.Millisecond
+}
+
+// silence is how long keepalived does not speak yet.
+func (a *Agent) silence() time.Duration {
+	speaks := a.standby.Speaks()
+	if speaks.IsZero() || !a.standby.Wanted() {
+		return 0
+	}
+	return time.Until(speaks.Add(joinMargin))
+}
+
+// served marks a state as in force, unless it is not before keepalived has begun to speak.
+func (a *Agent) served(state *agentapi.State) {
+	if a.silence() <= 0 {
+		a.board.inForce(state)
+	}
+}
+
 // join waits until keepalived has begun to speak: before that a state is not in force, for the amphora could not take the
 // VIPs when the other one goes. It answers false if a newer state is wanted before, or the context ends.
 func (a *Agent) join(ctx context.Context, state *agentapi.State) bool {
-	if state.VRRP == nil || !a.standby.Wanted() {
-		return true
-	}
-	quiet := time.Until(a.standby.Started().Add(time.Duration(state.VRRP.Join) * time.Millisecond))
-	if quiet <= 0 {
+	silence := a.silence()
+	if silence <= 0 {
 		return true
 	}
 	select {
-	case <-time.After(quiet + joinMargin):
+	case <-time.After(silence):
 		return true
 	case <-a.board.newerThan(state):
 	case <-ctx.Done():

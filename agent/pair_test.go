@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,28 @@ members:
 		w.put(t, state(50, 51))
 		w.controller.Await(t, 5*time.Second, "that it is the master still", role("MASTER"))
 		get(t, client, "http://10.0.0.100/")
+	})
+	t.Run("nor does what keepalived has to read again", func(t *testing.T) {
+		// It is a peer's to join now, were it started; so it is in the states after the first.
+		changed := strings.Replace(state(50, 51), "priority: 100", "priority: 101, join_ms: 3000", 1)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.put(t, changed)
+		}()
+		for began, last := time.Now(), time.Now(); time.Since(began) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+			response, err := client.Get("http://10.0.0.100/")
+			if err != nil {
+				continue
+			}
+			response.Body.Close()
+			if gap := time.Since(last); gap > 700*time.Millisecond {
+				t.Errorf("nothing was served for %v", gap)
+			}
+			last = time.Now()
+		}
+		<-done
+		w.controller.Await(t, 5*time.Second, "that it is the master still", role("MASTER"))
 	})
 	t.Run("keepalived is started again", func(t *testing.T) {
 		second.instance.Output(t, "pkill", "-9", "-o", "keepalived")

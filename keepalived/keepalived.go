@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strings"
 	"text/template"
+	"time"
 
 	"github.com/octavo-lb/octavo/agentapi"
 )
@@ -50,6 +52,23 @@ func Build(state *agentapi.State, env Environment) (string, error) {
 	return out.String(), nil
 }
 
+const joining = "\n# Until it is read again.\n"
+
+// Joining is a configuration for a keepalived that is being started, which keeps quiet for so long. One that runs must not read
+// that: it would let go of the VIPs for as long.
+func Joining(config string, quiet time.Duration) string {
+	if quiet <= 0 {
+		return config
+	}
+	return fmt.Sprintf("%s%sglobal_defs {\n    vrrp_startup_delay %.1f\n}\n", config, joining, min(quiet, time.Minute).Seconds())
+}
+
+// Joined is the configuration that Joining made another one of.
+func Joined(config string) string {
+	config, _, _ = strings.Cut(config, joining)
+	return config
+}
+
 // Capabilities are the names of what Build can express, as an agent reports them.
 func Capabilities() []string { return []string{"topology:ACTIVE_STANDBY"} }
 
@@ -58,7 +77,6 @@ type view struct {
 	Environment
 	RouterID, Priority int
 	Interval           string // seconds
-	Join               string // seconds, empty for not at all
 	Address            netip.Addr
 	Peers              []netip.Addr
 	VIPs               []netip.Prefix // of the family that VRRP speaks
@@ -89,9 +107,6 @@ func newView(s *agentapi.State, env Environment) (*view, error) {
 	v := &view{
 		LB: s.LB, Amphora: s.AmphoraID, Environment: env, RouterID: r.RouterID, Priority: r.Priority,
 		Interval: fmt.Sprintf("%d.%02d", hundredths/100, hundredths%100), Address: r.Address, Peers: r.Peers,
-	}
-	if r.Join > 0 {
-		v.Join = fmt.Sprintf("%.1f", float64(min(r.Join, 60_000))/1000)
 	}
 	if len(v.Peers) == 0 {
 		v.Peers = []netip.Addr{nobody(r.Address)}

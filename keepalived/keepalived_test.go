@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octavo-lb/octavo/agentapi/agentapitest"
 	"github.com/octavo-lb/octavo/keepalived"
@@ -92,7 +93,14 @@ func build(t *testing.T, input string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	if state.VRRP == nil {
+		return text
+	}
+	started := keepalived.Joining(text, time.Duration(state.VRRP.Join)*time.Millisecond)
+	if keepalived.Joined(started) != text {
+		t.Errorf("of %q is left %q", text, keepalived.Joined(started))
+	}
+	return started
 }
 
 // judgeWith asks the real program, in namespaces of its own: it looks at the interfaces, and at files where pids are.

@@ -46,8 +46,9 @@ type Standby struct {
 	mu      sync.Mutex
 	process *process.Process // nil: none is wanted, or none could be started
 	config  string           // in force, empty for none
+	quiet   time.Duration    // at the next start
 	fit     bool
-	started time.Time // zero for one that was taken over
+	speaks  time.Time // from when on, if it was started to keep quiet first
 	died    chan struct{}
 }
 
@@ -69,7 +70,7 @@ func New(o Options) (*Standby, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taking over keepalived: %w", err)
 	}
-	s.process, s.config = p, string(text)
+	s.process, s.config = p, keepalived.Joined(string(text))
 	s.notice(p)
 	return s, nil
 }
@@ -97,7 +98,7 @@ func (s *Standby) running() (int, bool) {
 func (s *Standby) Check(ctx context.Context, config string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if config == "" || config == s.config {
+	if config == "" || keepalived.Joined(config) == s.config {
 		return nil
 	}
 	candidate := s.path(configFile + ".new")
@@ -119,10 +120,11 @@ func (s *Standby) Check(ctx context.Context, config string) error {
 }
 
 // Apply puts a configuration that was checked into force; an empty one ends keepalived, which then lets go of the VIPs. A
-// change does not move them by itself.
-func (s *Standby) Apply(config string) error {
+// change does not move them by itself. If keepalived has to be started, now or later, it keeps quiet for so long.
+func (s *Standby) Apply(config string, quiet time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.quiet = quiet
 	alive := s.process != nil && s.process.Running()
 	switch {
 	case config == "":
@@ -136,18 +138,27 @@ func (s *Standby) Apply(config string) error {
 	case config == s.config && alive:
 		return nil
 	}
-	next := s.path(configFile + "~")
-	if err := os.WriteFile(next, []byte(config), 0o644); err != nil {
-		return fmt.Errorf("writing keepalived's configuration: %w", err)
+	if !alive {
+		s.config = config
+		return s.start()
 	}
-	if err := os.Rename(next, s.path(configFile)); err != nil {
-		return fmt.Errorf("writing keepalived's configuration: %w", err)
+	if err := s.write(config); err != nil {
+		return err
 	}
 	s.config = config
-	if alive {
-		return s.process.Signal(unix.SIGHUP)
+	return s.process.Signal(unix.SIGHUP)
+}
+
+func (s *Standby) write(config string) error {
+	next := s.path(configFile + "~")
+	err := os.WriteFile(next, []byte(config), 0o644)
+	if err == nil {
+		err = os.Rename(next, s.path(configFile))
 	}
-	return s.start()
+	if err != nil {
+		return fmt.Errorf("writing keepalived's configuration: %w", err)
+	}
+	return nil
 }
 
 func (s *Standby) start() error {
@@ -156,6 +167,9 @@ func (s *Standby) start() error {
 		s.process = nil
 	}
 	process.KillStrays(s.path(configFile))
+	if err := s.write(keepalived.Joining(s.config, s.quiet)); err != nil {
+		return err
+	}
 	log, err := os.OpenFile(s.path(logFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("starting keepalived: %w", err)
@@ -168,16 +182,19 @@ func (s *Standby) start() error {
 	if err != nil {
 		return err
 	}
-	s.process, s.started = p, time.Now()
+	s.process, s.speaks = p, time.Time{}
+	if s.quiet > 0 {
+		s.speaks = time.Now().Add(s.quiet)
+	}
 	s.notice(p)
 	return nil
 }
 
-// Started is when keepalived was started last; zero if that was before this process.
-func (s *Standby) Started() time.Time {
+// Speaks is when keepalived ends to keep quiet after its start; zero if it has not since this process began.
+func (s *Standby) Speaks() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.started
+	return s.speaks
 }
 
 // SetFit tells keepalived whether the amphora can serve. While it cannot, the other one gets the VIPs.
