@@ -39,6 +39,7 @@ func (a *Agent) listenOnce(ctx context.Context) error {
 			return err
 		}
 		a.config.Logger.Info("enrolled")
+		tell(a.board.changed) // it may report now
 	}
 	wait := a.untilRenewal()
 	if wait <= 0 {

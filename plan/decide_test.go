@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -362,6 +363,16 @@ func TestPairIsToldOfEachOther(t *testing.T) {
 	}
 	if !plan.StateChanged(in.Tree, before, in.Amphorae, "a1", in.Settings) {
 		t.Error("a new peer changes nothing for the master")
+	}
+	leaving := slices.Clone(in.Amphorae)
+	leaving[1].Deleting = true
+	if plan.StateChanged(in.Tree, in.Amphorae, leaving, "a1", in.Settings) {
+		t.Error("the master does not listen any more to a backup that stands down")
+	}
+	fenced := slices.Clone(leaving)
+	fenced[1].VRRPPortID, fenced[1].Interfaces = "", nil
+	if !plan.StateChanged(in.Tree, leaving, fenced, "a1", in.Settings) {
+		t.Error("a backup that is off the network is still the master's peer")
 	}
 	if plan.Unheard(in.Tree, in.Amphorae, "a2") {
 		t.Error("the backup waits for a master that knows it")

@@ -141,10 +141,11 @@ func Unheard(t *lb.Tree, amphorae []Amphora, id string) bool {
 	return false
 }
 
-// peers tells whether the j-th amphora is the other one of a's pair.
+// peers tells whether the j-th amphora is the other one of a's pair. One that stands down is until it is off the network: it
+// says when it lets go of the VIPs, and who would not hear that had to wait until it has been silent for long enough.
 func peers(amphorae []Amphora, a *Amphora, j int) bool {
 	other := &amphorae[j]
-	return !other.Deleting && other.Role != a.Role && foremost(amphorae, j)
+	return (!other.Deleting || other.VRRPPortID != "") && other.Role != a.Role && foremost(amphorae, j)
 }
 
 func stateVRRP(b *lb.LoadBalancer, amphorae []Amphora, a *Amphora, s Settings) *agentapi.VRRP {
