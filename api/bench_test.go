@@ -138,6 +138,7 @@ func (a *arena) measureCrowd(name string, f func()) {
 				m.add(time.Since(began))
 			}
 		})
+		b.StopTimer()
 		m.end(b, b.Elapsed())
 	})
 }
