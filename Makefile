@@ -33,7 +33,7 @@ test-race:
 VERSIONS_DIR ?= $(HOME)/.cache/octavo/versions
 test-versions: deps-test
 	packaging/haproxy-versions $(VERSIONS_DIR)
-	OCTAVO_VERSIONS=$(VERSIONS_DIR) go test -count=1 -timeout 15m -run 'EveryVersion|Golden|JudgeSaysNo' ./haproxy ./keepalived
+	OCTAVO_VERSIONS=$(VERSIONS_DIR) go test -count=1 -timeout 15m -run 'EveryVersion|Golden|JudgeSaysNo' ./haproxy ./keepalived ./agent/proxy
 
 # The product as its users run it: the two binaries, real clients, real traffic. Needs root.
 test-e2e: build
