@@ -41,12 +41,19 @@ func (n *Network) Hush(ctx context.Context, vips []agentapi.VIP) error {
 	})
 }
 
-// AwaitSilence waits until no TCP connection to one of the VIPs is open any more, and tells whether that was before the
-// context ended.
-func (n *Network) AwaitSilence(ctx context.Context, vips []agentapi.VIP) bool {
+// Connection is a TCP connection of a client.
+type Connection struct{ VIP, Client netip.AddrPort }
+
+// AwaitEnd waits until none of these connections to the VIPs is open any more, and tells whether that was before the context
+// ended. If which is nil, it is none at all.
+func (n *Network) AwaitEnd(ctx context.Context, vips []agentapi.VIP, which []Connection) bool {
+	awaited := map[Connection]bool{}
+	for _, c := range which {
+		awaited[c] = true
+	}
 	for {
-		open, err := n.connected(vips)
-		if err == nil && open == 0 {
+		open, err := n.Connections(vips)
+		if err == nil && !slices.ContainsFunc(open, func(c Connection) bool { return which == nil || awaited[c] }) {
 			return true
 		}
 		select {
@@ -69,8 +76,8 @@ const (
 	tcpClosing     = 11
 )
 
-// connected counts open connections to the VIPs.
-func (n *Network) connected(vips []agentapi.VIP) (open int, err error) {
+// Connections are those to the VIPs that are open.
+func (n *Network) Connections(vips []agentapi.VIP) (open []Connection, err error) {
 	err = n.Namespace.Do(func() error {
 		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 			sockets, err := netlink.SocketDiagTCP(family)
@@ -79,12 +86,13 @@ func (n *Network) connected(vips []agentapi.VIP) (open int, err error) {
 			}
 			for _, s := range sockets {
 				local, _ := netip.AddrFromSlice(s.ID.Source)
-				ours := slices.ContainsFunc(vips, func(v agentapi.VIP) bool { return v.Address.Addr() == local.Unmap() })
+				remote, _ := netip.AddrFromSlice(s.ID.Destination)
+				if !slices.ContainsFunc(vips, func(v agentapi.VIP) bool { return v.Address.Addr() == local.Unmap() }) {
+					continue
+				}
 				switch s.State {
 				case tcpEstablished, tcpSynReceived, tcpFinWait1, tcpCloseWait, tcpLastAck, tcpClosing:
-					if ours {
-						open++
-					}
+					open = append(open, Connection{netip.AddrPortFrom(local.Unmap(), s.ID.SourcePort), netip.AddrPortFrom(remote.Unmap(), s.ID.DestinationPort)})
 				}
 			}
 		}

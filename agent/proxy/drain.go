@@ -1,6 +1,24 @@
 package proxy
 
-import "golang.org/x/sys/unix"
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+)
+
+// Renew has a new worker of HAProxy take the new connections, and the one before end those that it has with their next answer.
+func (p *Proxy) Renew(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.config == nil || p.process == nil || !p.process.Running() {
+		return nil
+	}
+	now, err := p.look(ctx)
+	if err != nil {
+		return err
+	}
+	return p.reload(ctx, p.config, now)
+}
 
 // Drain has HAProxy take no new connections, close idle ones and end the others with their next answer, for good: it is not
 // started again. It returns at once.

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -118,13 +120,7 @@ func TestFailoverUnderLoad(t *testing.T) {
 	}()
 	began := time.Now()
 	o.shell(t, "OS_CLOUD=octavo-admin openstack loadbalancer failover "+lb.ID)
-	eventually(t, 30*time.Second, "another amphora serves, alone", func() error {
-		now := o.amphorae(t, lb.ID)
-		if len(now) != 1 || now[0].ID == old.ID {
-			return fmt.Errorf("there are %d", len(now))
-		}
-		return nil
-	})
+	o.replaced(t, lb.ID, old.ID)
 	n.active(lb.ID)
 	took := time.Since(began)
 	close(done)
@@ -139,4 +135,47 @@ func TestFailoverUnderLoad(t *testing.T) {
 	if tr.gap > 3*time.Second {
 		t.Errorf("no request was answered for %v", tr.gap)
 	}
+}
+
+// TestFailoverBesideALongRequest replaces an amphora that cannot end a request of one client in time: it is served on for some
+// seconds, and the others are too.
+func TestFailoverBesideALongRequest(t *testing.T) {
+	t.Parallel()
+	o := start(t)
+	n := o.tenant(t)
+	lb, url := n.serving("lb")
+	old := o.amphora(t, lb.ID)
+	long, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer long.Close()
+	if _, err := long.Write([]byte("GET / HTTP/1.1\r\nHost: somebody\r\n")); err != nil { // and no more
+		t.Fatal(err)
+	}
+	tr := send(t, url, 4)
+	began := time.Now()
+	o.shell(t, "OS_CLOUD=octavo-admin openstack loadbalancer failover "+lb.ID)
+	o.replaced(t, lb.ID, old.ID)
+	t.Logf("failover took %v", time.Since(began).Round(time.Millisecond))
+	for before := tr.sent.Load(); tr.sent.Load() < before+200; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	tr.mustNotHaveFailed(t, 200)
+	t.Logf("no request was answered for %v", tr.gap.Round(time.Millisecond))
+	if tr.gap > 3*time.Second {
+		t.Errorf("no request was answered for %v", tr.gap)
+	}
+}
+
+// replaced waits until another amphora serves a load balancer, alone.
+func (o *octavo) replaced(t testing.TB, lbID, old string) {
+	t.Helper()
+	eventually(t, 30*time.Second, "another amphora serves, alone", func() error {
+		now := o.amphorae(t, lbID)
+		if len(now) != 1 || now[0].ID == old {
+			return fmt.Errorf("there are %d", len(now))
+		}
+		return nil
+	})
 }
