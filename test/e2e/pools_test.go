@@ -223,7 +223,7 @@ func TestPools(t *testing.T) {
 		}
 	})
 	t.Run("LEAST_CONNECTIONS", func(t *testing.T) {
-		busy := map[string]bool{}
+		asked := map[string]int{}
 		for range 2 { // each keeps its member busy
 			c, err := net.Dial("tcp", ip+":82")
 			if err != nil {
@@ -235,15 +235,19 @@ func TestPools(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range 12 {
+		const requests = 12
+		most := 0
+		for range requests {
 			name, err := get(fresh(), at(82))
 			if err != nil {
 				t.Fatal(err)
 			}
-			busy[name] = true
+			asked[name]++
+			most = max(most, asked[name])
 		}
-		if len(busy) != 1 {
-			t.Errorf("of three members two are busy, and %v were asked", busy)
+		// One that comes before HAProxy has taken the one ahead off its books finds all three busy.
+		if most < requests*3/4 {
+			t.Errorf("of three members two are busy, and these were asked: %v", asked)
 		}
 	})
 	t.Run("weight 0 and admin_state_up", func(t *testing.T) {
