@@ -137,7 +137,7 @@ func FuzzQueries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, query string) {
 		path := lists[int(which)%len(lists)]
 		if u, err := url.Parse("/" + path + "?" + query); err != nil || u.Path != "/"+path || strings.ContainsAny(query, "\r\n \t#") {
-			t.Skip("no URL")
+			return // no client can send it
 		}
 		if status, got := answer(t, http.MethodGet, path+"?"+query, ""); status >= 500 || !json.Valid([]byte(got)) {
 			t.Fatalf("GET %s?%s: %d %s", path, query, status, got)

@@ -21,7 +21,7 @@ import (
 func machine(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: it makes network namespaces")
+		t.Fatal("needs root: it makes network namespaces")
 	}
 	runtime.LockOSThread()
 	before, err := netns.Get()
