@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/octavo-lb/octavo/lb"
 	"github.com/octavo-lb/octavo/store"
 )
 
@@ -76,36 +75,20 @@ func (v *view) find(kind store.Kind, id string) object {
 	return one(t.Rules, id, v.rule)
 }
 
-func one[T lb.Listener | lb.Pool | lb.Member | lb.HealthMonitor | lb.L7Policy | lb.L7Rule](list []T, id string, show func(*T) object) object {
+func one[T store.Resource](list []T, id string, show func(*T) object) object {
 	for i := range list {
-		if metaOf(&list[i]).ID == id {
+		if store.MetaOf(&list[i]).ID == id {
 			return show(&list[i])
 		}
 	}
 	return object{}
 }
 
-func metaOf[T lb.Listener | lb.Pool | lb.Member | lb.HealthMonitor | lb.L7Policy | lb.L7Rule](o *T) *lb.Meta {
-	switch o := any(o).(type) {
-	case *lb.Listener:
-		return &o.Meta
-	case *lb.Pool:
-		return &o.Meta
-	case *lb.Member:
-		return &o.Meta
-	case *lb.HealthMonitor:
-		return &o.Meta
-	case *lb.L7Policy:
-		return &o.Meta
-	}
-	return &any(o).(*lb.L7Rule).Meta
-}
-
 // shown shows those of a list that belong to something and are not being deleted; nil when there are none.
-func shown[T lb.Listener | lb.Pool | lb.Member | lb.HealthMonitor | lb.L7Policy | lb.L7Rule](list []T, belongs func(*T) bool, show func(*T) object) []object {
+func shown[T store.Resource](list []T, belongs func(*T) bool, show func(*T) object) []object {
 	var out []object
 	for i := range list {
-		if o := &list[i]; !metaOf(o).Deleting && belongs(o) {
+		if o := &list[i]; !store.MetaOf(o).Deleting && belongs(o) {
 			out = append(out, show(o))
 		}
 	}

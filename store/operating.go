@@ -44,7 +44,7 @@ func operatingStatuses(t *lb.Tree) map[Kind]map[string]lb.OperatingStatus {
 func statusesOf[T Resource](objects []T) map[string]lb.OperatingStatus {
 	statuses := make(map[string]lb.OperatingStatus, len(objects))
 	for i := range objects {
-		m := metaOf(&objects[i])
+		m := MetaOf(&objects[i])
 		statuses[m.ID] = m.OperatingStatus
 	}
 	return statuses

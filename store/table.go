@@ -99,8 +99,8 @@ func tableOfKind(k Kind) *table {
 	return nil
 }
 
-// metaOf finds what all resources have in common.
-func metaOf[T Resource](object *T) *lb.Meta {
+// MetaOf finds what all resources have in common.
+func MetaOf[T Resource](object *T) *lb.Meta {
 	switch o := any(object).(type) {
 	case *lb.LoadBalancer:
 		return &o.Meta

@@ -22,13 +22,13 @@ const rowsPerInsert = 100
 func Insert[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 	t := tableOf[T]()
 	for _, object := range objects {
-		if err := tx.stampNew(metaOf(object), t); err != nil {
+		if err := tx.stampNew(MetaOf(object), t); err != nil {
 			return err
 		}
 	}
 	for chunk := range slices.Chunk(objects, rowsPerInsert) {
 		if err := insertRows(ctx, tx, t, chunk); err != nil {
-			return fmt.Errorf("cannot insert %s %s: %w", t.kind, metaOf(chunk[0]).ID, err)
+			return fmt.Errorf("cannot insert %s %s: %w", t.kind, MetaOf(chunk[0]).ID, err)
 		}
 	}
 	if t == balancers && len(objects) > 0 {
@@ -72,7 +72,7 @@ func insertRows[T Resource](ctx context.Context, tx *Tx, t *table, objects []*T)
 			args = append(args, t.columns[i].value(v))
 		}
 		args = append(args, values...)
-		tags = append(tags, tx.tagRows(metaOf(object))...)
+		tags = append(tags, tx.tagRows(MetaOf(object))...)
 	}
 	row := placeholders(len(names))
 	statement := `INSERT INTO ` + quote(t.name) + ` (` + strings.Join(names, ", ") + `) VALUES ` +
@@ -108,7 +108,7 @@ func Update[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 			return err
 		}
 		now := tx.now
-		m := metaOf(object)
+		m := MetaOf(object)
 		m.Generation, m.UpdatedAt, m.Told = b.generation, &now, ""
 		if err := updateRow(ctx, tx, object); err != nil {
 			return err
@@ -140,7 +140,7 @@ func Amend[T Resource](ctx context.Context, tx *Tx, objects ...*T) error {
 }
 
 func updateRow[T Resource](ctx context.Context, tx *Tx, object *T) error {
-	t, m, v := tableOf[T](), metaOf(object), reflect.ValueOf(object).Elem()
+	t, m, v := tableOf[T](), MetaOf(object), reflect.ValueOf(object).Elem()
 	var set []string
 	var args []any
 	for i := range t.columns {
@@ -222,7 +222,7 @@ func tagsOf(tree *lb.Tree) map[string][]string {
 
 func collectTags[T Resource](tags map[string][]string, objects []T) {
 	for i := range objects {
-		m := metaOf(&objects[i])
+		m := MetaOf(&objects[i])
 		tags[m.ID] = slices.Clone(m.Tags)
 	}
 }
