@@ -129,10 +129,9 @@ func (c caller) is(path, want string) {
 
 func first(list any) map[string]any { return list.([]any)[0].(map[string]any) }
 
-// TestAProviderOutsideOfTheProcess is one that works with octavia-lib: nothing is in force before it says so, nothing is
-// gone before it says so.
-func TestAProviderOutsideOfTheProcess(t *testing.T) {
-	t.Parallel()
+// startOutside runs a controller, with more options of [octavo], and a provider outside of it; socket is the one for statuses.
+func startOutside(t *testing.T, options string) (controller *controller, u caller, lib *library, socket string) {
+	t.Helper()
 	front := freePort(t)
 	dir, err := os.MkdirTemp("", "octavo-") // the paths of sockets are short
 	if err != nil {
@@ -141,10 +140,16 @@ func TestAProviderOutsideOfTheProcess(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	_, port, _ := net.SplitHostPort(front)
 	at := func(name string) string { return filepath.Join(dir, name) }
-	controller := serve(t, fmt.Sprintf(noopConf, port, "noauth", dir, dir)+fmt.Sprintf("outside_providers = noop_driver\n"+
-		"[driver_agent]\nstatus_socket_path = %s\nstats_socket_path = %s\nget_socket_path = %s\n", at("a"), at("b"), at("c")))
-	u := caller{t, "http://" + front + "/v2.0/lbaas/"}
-	lib := startLibrary(t, at("a"), at("b"), at("c"))
+	controller = serve(t, fmt.Sprintf(noopConf, port, "noauth", dir, dir)+fmt.Sprintf("outside_providers = noop_driver\n%s\n"+
+		"[driver_agent]\nstatus_socket_path = %s\nstats_socket_path = %s\nget_socket_path = %s\n", options, at("a"), at("b"), at("c")))
+	return controller, caller{t, "http://" + front + "/v2.0/lbaas/"}, startLibrary(t, at("a"), at("b"), at("c")), at("a")
+}
+
+// TestAProviderOutsideOfTheProcess is one that works with octavia-lib: nothing is in force before it says so, nothing is
+// gone before it says so.
+func TestAProviderOutsideOfTheProcess(t *testing.T) {
+	t.Parallel()
+	controller, u, lib, socket := startOutside(t, "")
 
 	made := u.call("POST", "loadbalancers", `{"loadbalancer": {"name": "lb1", "vip_network_id": "6b8f5b6e-0000-4000-8000-000000000001",
 		"vip_subnet_id": "6b8f5b6e-0000-4000-8000-000000000002", "listeners": [{"protocol": "TERMINATED_HTTPS", "protocol_port": 443,
@@ -228,7 +233,7 @@ func TestAProviderOutsideOfTheProcess(t *testing.T) {
 		return nil
 	})
 	controller.end(t)
-	if _, err := os.Stat(at("a")); err == nil {
+	if _, err := os.Stat(socket); err == nil {
 		t.Error("the socket is still there")
 	}
 }
@@ -236,18 +241,7 @@ func TestAProviderOutsideOfTheProcess(t *testing.T) {
 // TestAProviderThatStaysAwayLeavesNothingPending has one that is silent, says something, and is silent again.
 func TestAProviderThatStaysAwayLeavesNothingPending(t *testing.T) {
 	t.Parallel()
-	front := freePort(t)
-	dir, err := os.MkdirTemp("", "octavo-") // the paths of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	_, port, _ := net.SplitHostPort(front)
-	at := func(name string) string { return filepath.Join(dir, name) }
-	c := serve(t, fmt.Sprintf(noopConf, port, "noauth", dir, dir)+fmt.Sprintf("outside_providers = noop_driver\nprovider_timeout = 3\n"+
-		"[driver_agent]\nstatus_socket_path = %s\nstats_socket_path = %s\nget_socket_path = %s\n", at("a"), at("b"), at("c")))
-	u := caller{t, "http://" + front + "/v2.0/lbaas/"}
-	lib := startLibrary(t, at("a"), at("b"), at("c"))
+	c, u, lib, _ := startOutside(t, "provider_timeout = 3")
 	record := func(id, provisioning string) []any {
 		return []any{map[string]any{"id": id, "provisioning_status": provisioning}}
 	}
